@@ -1,0 +1,9 @@
+"""The one exception that users are meant to see."""
+
+
+class UserError(Exception):
+    """A mistake or a missing thing that the user can mend.
+
+    Its text is one line: what is wrong, and what to do. The doors (`nstjax.train`, `nstjax.cli`, `nstjax.weights`)
+    print it without a traceback and exit with code 2.
+    """

@@ -1,0 +1,100 @@
+"""VGG19 features of a picture: a Flax module, applied as a pure function of its parameters.
+
+Images are `h w 3`, sRGB in [0, 1] in RGB order; feature maps are `h w c`, halved in size by each pooling before them.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from nstjax.convolution import frozen
+from nstjax.layers import CHANNELS
+from nstjax.types import FeatureMap, Features, Image, Network
+
+Extract = Callable[[Network, Image, tuple[str, ...]], Features]
+
+_PAD_MODES = {"reflect": "reflect", "replicate": "edge"}
+
+
+class VGG19(nn.Module):
+    """The convolutional part of VGG19, computed no further than the deepest requested layer.
+
+    Attributes:
+        layers: names of the layers to return (`nstjax.layers.CHANNELS`).
+        pooling: "max", as the network was trained, or "average" (Gatys et al. 2015: "slightly more appealing").
+        pool_edges: "floor" drops an odd last row or column (Caffe, PyTorch), "ceil" pools it alone (TensorFlow's SAME).
+        padding: what lies beyond the border of every convolution's input: "zero", "reflect" or "replicate".
+        convolution: a drop-in for `lax.conv_general_dilated`, such as that itself.
+    """
+
+    layers: tuple[str, ...]
+    pooling: str = "max"
+    pool_edges: str = "floor"
+    padding: str = "zero"
+    convolution: Callable[..., Any] = frozen
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "h w 3"]) -> Features:
+        features = {}
+        for name in up_to_deepest(self.layers):
+            x = self._layer(name, x)
+            if name in self.layers:
+                features[name] = x
+        return features
+
+    def _layer(self, name: str, x: FeatureMap) -> FeatureMap:
+        if name.startswith("relu"):
+            return nn.relu(x)
+        if name.startswith("pool"):
+            return POOLINGS[self.pooling](even_sides(x, self.pool_edges))
+        same = self.padding == "zero"
+        conv = nn.Conv(
+            CHANNELS[name], (3, 3), padding="SAME" if same else "VALID",
+            conv_general_dilated=self.convolution, name=name,
+        )  # fmt: skip
+        return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[self.padding]))
+
+
+def extract(network: Network, image: Image, layers: tuple[str, ...], **settings: str) -> Features:
+    """Feature maps of an image at the named layers, on the network's own preprocessing.
+
+    `settings` are VGG19's: pooling, pool_edges, padding. Source: Simonyan & Zisserman (2015), table 1, column E.
+    """
+    scale, mean, std = network.preprocessing
+    return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)
+
+
+@lru_cache
+def extractor(pooling: str = "max", pool_edges: str = "floor", padding: str = "zero") -> Extract:
+    """`extract` with its settings bound: one object for each setting, so that jobs of a sweep share a compilation."""
+    return partial(extract, pooling=pooling, pool_edges=pool_edges, padding=padding)
+
+
+def up_to_deepest(layers: tuple[str, ...]) -> list[str]:
+    """The layers to compute, in order, to reach every named one. Raises KeyError for a name that VGG19 doesn't have."""
+    order = {name: depth for depth, name in enumerate(CHANNELS)}
+    depth = max((order[name] for name in layers), default=-1)
+    return list(CHANNELS)[: depth + 1]
+
+
+def even_sides(x: FeatureMap, edges: str) -> FeatureMap:
+    """Crops an odd last row or column ("floor") or repeats it ("ceil"), which pools it alone: max and mean agree."""
+    height, width, _ = x.shape
+    if edges == "floor":
+        return x[: height // 2 * 2, : width // 2 * 2]
+    return jnp.pad(x, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+
+
+def _windows(x: FeatureMap) -> Float[Array, "h 2 w 2 c"]:
+    height, width, channels = x.shape
+    return x.reshape(height // 2, 2, width // 2, 2, channels)
+
+
+POOLINGS = {
+    "max": lambda x: _windows(x).max((1, 3)),
+    "average": lambda x: _windows(x).mean((1, 3)),
+}

@@ -1,0 +1,25 @@
+"""Pictures on disk and their pixels; the only room that imports Pillow.
+
+Pixels are NumPy float32, `h w 3`, sRGB in [0, 1], without a batch axis. What a picture file may hold, and what becomes
+of it, is stated at `load`; a file that can't be read is refused with a `UserError` of one line.
+"""
+
+from nstjax.images.contract import MIN_SIDE, Pixels
+from nstjax.images.reading import MAX_BYTES, MAX_PIXELS, Picture, load
+from nstjax.images.sizes import fitted, resize
+from nstjax.images.writing import MAX_COMMENT, quantize, save, sheet
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_COMMENT",
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "Picture",
+    "Pixels",
+    "fitted",
+    "load",
+    "quantize",
+    "resize",
+    "save",
+    "sheet",
+]

@@ -1,0 +1,24 @@
+"""What the files of this room share: the array aliases, the smallest side, and how a file is refused."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from nstjax.errors import UserError
+
+Pixels = Float32[np.ndarray, "h w 3"]
+Plane = Float32[np.ndarray, "h w"]
+
+MIN_SIDE = 16  # VGG19 halves a picture four times on the way to relu5_1
+
+
+def refusal(path: Path, wrong: str, remedy: str) -> UserError:
+    """The error of one line for a file: its path, what is wrong, what to do."""
+    text = f"{path}: {wrong}; {remedy}"
+    return UserError("".join(c if c.isprintable() else "?" for c in text))  # names and Pillow's texts may hold newlines
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without the path and the error number of an `OSError`; some errors have only their type."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,60 @@
+"""Where the optimisation starts: the content, the style, noise, a mixture, or a picture of one's own."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from nstjax.types import Image
+
+DISTRIBUTIONS: Mapping[str, Callable[..., Array]] = {
+    "normal": jax.random.normal,
+    "uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0),
+}
+
+
+def noise(key: PRNGKeyArray, like: Image, *, center: Float[Array, "3"], amplitude: float, distribution: str) -> Image:
+    """Noise around one color: `amplitude` is its standard deviation, or half its width if uniform.
+
+    The papers' code draws noise where the network's mean color is zero; so `center` is that mean.
+    """
+    return center + amplitude * DISTRIBUTIONS[distribution](key, like.shape)
+
+
+def mixed(noise: Image, content: Image, noise_share: float) -> Image:
+    """noise_share * noise + (1 - noise_share) * content. Source: the deeplearning.ai course (2017), with 0.6."""
+    return noise_share * noise + (1 - noise_share) * content
+
+
+def statistics(key: PRNGKeyArray, like: Image, style: Image) -> Image:
+    """Normal noise with the style's mean and standard deviation in each channel. Source: style-transfer-pytorch.
+
+    Differs from style-transfer-pytorch: clipped to [0, 1], not drawn from a truncated normal distribution.
+    """
+    drawn = style.mean((0, 1)) + style.std((0, 1)) * jax.random.normal(key, like.shape)
+    return jnp.clip(drawn, 0, 1)
+
+
+def initial(
+    kind: str,
+    key: PRNGKeyArray,
+    *,
+    content: Image,
+    style: Image,
+    picture: Image,
+    center: Float[Array, "3"],
+    amplitude: float,
+    distribution: str,
+    noise_share: float,
+) -> Image:
+    """The first image, of the content's shape; `style` and `picture` have it too. Everything random comes from `key`."""
+    noisy = noise(key, content, center=center, amplitude=amplitude, distribution=distribution)
+    return {
+        "content": lambda: content,
+        "style": lambda: style,
+        "picture": lambda: picture,
+        "noise": lambda: noisy,
+        "mixed": lambda: mixed(noisy, content, noise_share),
+        "statistics": lambda: statistics(key, content, style),
+    }[kind]()

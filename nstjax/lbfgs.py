@@ -1,0 +1,122 @@
+"""L-BFGS as torch.optim.LBFGS and Torch7's optim.lbfgs run it without a line search: one evaluation a step.
+
+Style transfer's published results come from this recursion (Nocedal & Wright 2006, algorithm 7.4, with a unit step). Optax's
+own `lbfgs` is another method: its line search spends several evaluations a step.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nstjax.types import Image, Scalar
+
+_MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
+
+
+class Pairs(NamedTuple):
+    """The last m steps s and changes of gradient y, in rings; `count` of them were ever stored."""
+
+    steps: Float[Array, "m h w 3"]
+    changes: Float[Array, "m h w 3"]
+    inverse_curvatures: Float[Array, "m"]  # 1 / (y . s)
+    count: Int[Array, ""]
+
+
+class LbfgsState(NamedTuple):
+    """What one update remembers for the next: the pairs, and the last accepted point's step, gradient and loss."""
+
+    pairs: Pairs
+    scale: Scalar  # H0, the inverse Hessian's diagonal to begin with
+    direction: Image
+    step_size: Scalar
+    gradient: Image
+    value: Scalar
+
+
+def lbfgs(
+    memory: int = 100, first_step: float | None = None, pixel_range: float = 1.0, max_increase: float = 2.0
+) -> optax.GradientTransformationExtraArgs:
+    """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
+
+    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, half the step is tried instead, and there are
+    no stopping tolerances.
+
+    Args:
+        memory: pairs to remember; each costs two images.
+        first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1.
+        pixel_range: the published rule counts pixels from 0 to this.
+        max_increase: a loss beyond this multiple of the last accepted one is a jump.
+    """
+
+    def init(image: Image) -> LbfgsState:
+        ring, zeros = jnp.zeros((memory, *image.shape)), jnp.zeros_like(image)
+        pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
+        return LbfgsState(pairs, jnp.float32(1), zeros, jnp.float32(0), zeros.copy(), jnp.float32(jnp.inf))
+
+    def update(
+        gradient: Image, state: LbfgsState, image: Image | None = None, *, value: Scalar, learning_rate: Scalar
+    ) -> tuple[Image, LbfgsState]:
+        jumped = ~(value <= max_increase * state.value)  # also when it isn't a number
+        step, change = state.step_size * state.direction, gradient - state.gradient
+        curvature = jnp.vdot(change, step)
+        useful = ~jumped & (curvature > _MIN_CURVATURE)
+        pairs = _remember(state.pairs, step, change, curvature, useful)
+        scale = jnp.where(useful, curvature / jnp.vdot(change, change), state.scale)
+        length = jnp.where(jnp.isinf(state.value), _first_step_size(gradient, first_step, pixel_range), 1.0)
+
+        advanced = LbfgsState(
+            pairs, scale, descent_direction(gradient, pairs, scale), length * learning_rate, gradient, value
+        )
+        retreated = state._replace(step_size=state.step_size / 2)
+        after = jax.tree.map(lambda a, b: jnp.where(jumped, a, b), retreated._replace(pairs=0), advanced._replace(pairs=0))
+        after = after._replace(pairs=pairs)  # rings are the same either way: not worth a pass over all of them
+        return jnp.where(jumped, -1.0, 1.0) * after.step_size * after.direction, after
+
+    return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
+
+
+def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
+    """-H g by the two-loop recursion over the remembered pairs. Source: Nocedal & Wright (2006), algorithm 7.4."""
+    steps, changes, inverse_curvatures, count = pairs
+    memory = len(inverse_curvatures)
+    stored = jnp.minimum(count, memory)
+
+    def newest_to_oldest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
+        q, alphas = carry
+        i = (count - 1 - j) % memory
+        alpha = inverse_curvatures[i] * jnp.vdot(steps[i], q)
+        return q - alpha * changes[i], alphas.at[i].set(alpha)
+
+    def oldest_to_newest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
+        r, alphas = carry
+        i = (count - stored + j) % memory
+        beta = inverse_curvatures[i] * jnp.vdot(changes[i], r)
+        return r + steps[i] * (alphas[i] - beta), alphas
+
+    q, alphas = lax.fori_loop(0, stored, newest_to_oldest, (-gradient, jnp.zeros(memory)))
+    return lax.fori_loop(0, stored, oldest_to_newest, (q * scale, alphas))[0]
+
+
+def _first_step_size(gradient: Image, rms: float | None, pixel_range: float) -> Scalar:
+    if rms is not None:
+        return rms / (jnp.sqrt(jnp.mean(gradient**2)) + jnp.finfo(jnp.float32).tiny)
+    # The rule t = min(1, 1 / |g|_1) for pixels from 0 to r: there the gradient is g / r and the step r times ours.
+    return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + jnp.finfo(jnp.float32).tiny)) / pixel_range**2
+
+
+def _remember(pairs: Pairs, step: Image, change: Image, curvature: Scalar, useful: Array) -> Pairs:
+    i = pairs.count % len(pairs.inverse_curvatures)
+
+    def put(ring: Array, new: Array) -> Array:
+        return ring.at[i].set(jnp.where(useful, new, ring[i]))
+
+    return Pairs(
+        put(pairs.steps, step),
+        put(pairs.changes, change),
+        put(pairs.inverse_curvatures, 1 / curvature),
+        pairs.count + useful,
+    )

@@ -1,0 +1,127 @@
+"""The loop: evaluations of the objective in compiled chunks, driven by a short Python generator."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from nstjax.objective import Objective, Targets, Weights, evaluate
+from nstjax.optimizers import Optimizer
+from nstjax.types import Image, Network, Scalar
+
+LONGEST_CHUNK = 64  # evaluations without a look from outside
+_SECONDS_A_CHUNK = 1.0  # aimed at, so that progress and Ctrl-C are prompt without the device ever waiting for Python
+
+Records = dict[str, Float[np.ndarray, "n"]]  # every term's weighted value, and their "total", by evaluation
+
+
+class State(NamedTuple):
+    """All that one evaluation hands to the next.
+
+    The change that the optimizer proposed waits in `pending` until the next evaluation: so `image` is always the one that
+    was evaluated last, and n + 1 evaluations record the losses before and after each of n steps.
+    """
+
+    image: Image
+    pending: Image
+    optimizer: Any
+    result: Image  # the best image so far, or the running average
+    lowest: Scalar  # the lowest total so far
+    evaluations: Int[Array, ""]
+
+
+def start(image: Image, optimizer_state: Any) -> State:
+    """The state before the first evaluation of an image, with buffers of its own, which `advance` will reuse."""
+    nothing = jnp.zeros_like(image)
+    return State(image.copy(), nothing, optimizer_state, image.copy(), jnp.float32(jnp.inf), jnp.int32(0))
+
+
+@partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state")
+def advance(
+    state: State,
+    network: Network,
+    targets: Targets,
+    weights: Weights,
+    learning_rates: Float[Array, "n"],
+    num_evaluations: Int[Array, ""] | int,
+    average: Float[Array, ""] | float,
+    *,
+    objective: Objective,
+    optimizer: Optimizer,
+) -> tuple[State, dict[str, Float[Array, "n"]]]:
+    """Runs up to n evaluations, and records every term of each.
+
+    The number is an argument of the compiled program, not a part of it: chunks of any length share one compilation, and
+    their boundaries don't change a bit of the result.
+
+    Args:
+        learning_rates: of each evaluation's step; their length n is the most that can be run.
+        average: decay of the iterates' exponential moving average (bias corrected); 0: `result` is the best iterate.
+    """
+    loss = jax.value_and_grad(partial(evaluate, objective=objective), has_aux=True)
+
+    def evaluation(k: Array, carry: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
+        state, records = carry
+        image = state.image + state.pending
+        (total, terms), gradient = loss(image, network, targets, weights)
+        pending, optimizer_state = optimizer.update(
+            gradient, state.optimizer, image, value=total, learning_rate=learning_rates[k]
+        )
+        evaluations = state.evaluations + 1
+        share = jnp.where(average > 0, (1 - average) / (1 - average**evaluations), total < state.lowest)
+        result = jnp.where(share == 1, image, state.result + share * (image - state.result))
+        lowest = jnp.fmin(total, state.lowest)
+        records = {name: records[name].at[k].set(value) for name, value in {"total": total, **terms}.items()}
+        return State(image, pending, optimizer_state, result, lowest, evaluations), records
+
+    names = ("total", *(term.name for term in objective.terms))
+    records = {name: jnp.zeros_like(learning_rates) for name in names}
+    return lax.fori_loop(0, num_evaluations, evaluation, (state, records))
+
+
+measure = jax.jit(evaluate, static_argnames="objective")  # the terms of an image, without a gradient
+
+
+def optimize(
+    state: State,
+    network: Network,
+    targets: Targets,
+    weights: Weights,
+    learning_rates: Float[np.ndarray, "n"],
+    *,
+    objective: Objective,
+    optimizer: Optimizer,
+    average: float = 0.0,
+    pause_every: int = 0,
+) -> Iterator[tuple[State, Records]]:
+    """Evaluates the image once for every learning rate, moving it in between, and yields after each chunk.
+
+    A chunk is as long as fits into about a second, and ends at every `pause_every`-th step.
+    """
+    done, length, num_evaluations = 0, 1, len(learning_rates)
+    padded = np.pad(learning_rates, (0, LONGEST_CHUNK), "edge")
+    while done < num_evaluations:
+        length = min(length, num_evaluations - done, _until_pause(done, pause_every))
+        began = time.perf_counter()
+        state, records = advance(
+            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average,
+            objective=objective, optimizer=optimizer,
+        )  # fmt: skip
+        yield state, {name: np.asarray(values)[:length] for name, values in records.items()}
+        done += length
+        length = _next_length((time.perf_counter() - began) / length)
+
+
+def _until_pause(done: int, pause_every: int) -> int:
+    """Evaluations until the next step that is a multiple of `pause_every` has been evaluated; step 0 counts."""
+    return LONGEST_CHUNK if pause_every == 0 else (-done) % pause_every + 1
+
+
+def _next_length(seconds_an_evaluation: float) -> int:
+    return int(np.clip(_SECONDS_A_CHUNK / max(seconds_an_evaluation, 1e-9), 1, LONGEST_CHUNK))

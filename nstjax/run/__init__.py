@@ -1,0 +1,141 @@
+"""One run, from a configuration to a folder with a picture: the story in which the other rooms appear."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nstjax import optimize, optimizers, scales
+from nstjax.config import Config
+from nstjax.errors import UserError
+from nstjax.outputs import RunFolder
+from nstjax.run.compilation import timed_and_kept
+from nstjax.run.problem import Problem, Stage, initial, learning_rates, prepare, stages
+from nstjax.run.progress import progress_bar
+from nstjax.run.signals import stop_requests
+
+log = logging.getLogger(__name__)
+
+
+class Chunk(NamedTuple):
+    """A few evaluations at one scale: the first one's step, the state after them, and what they recorded."""
+
+    stage: Stage
+    first_step: int
+    state: optimize.State
+    records: optimize.Records
+
+
+def run(config: Config, folder: Path) -> Path:
+    """Stylizes one picture as configured, and leaves everything about it in a folder.
+
+    Returns:
+        The path of the picture, `folder/result.png`.
+
+    Raises:
+        UserError: something that the user can mend; the manifest has the reason.
+        KeyboardInterrupt: after SIGINT or SIGTERM; the best picture so far is saved, the manifest says `interrupted`.
+    """
+    with (
+        RunFolder(folder, config) as out,
+        stop_requests() as stop,
+        timed_and_kept() as compiling,
+        jax.default_matmul_precision(config.precision),
+    ):
+        problem = prepare(config)
+        out.manifest |= problem.facts() | {"device": _device()}
+        setup = out.seconds()
+        with progress_bar(config.schedule) as show:
+            for chunk in chunks(config, problem):
+                rows = out.record(chunk.records, scale=chunk.stage.index, first_step=chunk.first_step)
+                show(rows[-1], len(rows))
+                _preview(config, out, chunk, rows[-1])
+                if stop.is_set() or not math.isfinite(rows[-1]["total"]):
+                    break
+        out.manifest |= _outcome(problem, chunk)
+        path = out.result(np.asarray(chunk.state.result))
+        out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
+        _check_finite(rows[-1])
+        if stop.is_set():
+            raise KeyboardInterrupt
+        log.info(_summary(out.manifest))
+    return path
+
+
+def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
+    """All evaluations of a run, scale after scale."""
+    state = None
+    for stage in stages(config, problem):
+        state, step = begin(config, problem, stage, state), 0
+        for state, records in optimize.optimize(
+            state, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+            objective=problem.objective, optimizer=stage.optimizer,
+            average=config.optimizer.average, pause_every=config.preview_every,
+        ):  # fmt: skip
+            yield Chunk(stage, step, state, records)
+            step += len(records["total"])
+
+
+def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
+    """The state before a scale's first evaluation: the init, or what the scale before it came to, enlarged."""
+    if previous is None:
+        image = initial(config, problem, stage.content)
+        return optimize.start(image, stage.optimizer.init(image))
+    image = scales.enlarged(previous.result, *stage.content.shape[:2])
+    if config.optimizer.name in optimizers.RESTARTED:
+        return optimize.start(image, stage.optimizer.init(image))
+    return optimize.start(image, scales.carried(previous.optimizer, previous.image.shape, image.shape))
+
+
+def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:
+    if config.preview_every and row["step"] % config.preview_every == 0:
+        out.preview(np.asarray(chunk.state.image), chunk.stage.index, int(row["step"]))
+        log.info("step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style")))
+
+
+def _check_finite(row: Mapping[str, float]) -> None:
+    lost = [name for name, value in row.items() if not math.isfinite(value)]
+    if lost:
+        where = f"{lost[-1]} became {row[lost[-1]]} at scale {row['scale']}, step {row['step']}"
+        raise UserError(f"{where}; the picture before it is kept; lower optimizer.learning_rate or objective.style_weight")
+
+
+def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:
+    """The result's terms, and the total of the content picture itself at the same size, which it is to be compared with."""
+
+    def measure(image: jax.Array) -> tuple[float, dict[str, float]]:
+        total, terms = optimize.measure(
+            image, problem.network, chunk.stage.targets, problem.weights, objective=problem.objective
+        )
+        return float(total), {name: float(value) for name, value in terms.items()}
+
+    total, terms = measure(chunk.state.result)
+    height, width, _ = chunk.state.result.shape
+    return {
+        "size": [width, height],
+        "final": {"total": total, **terms},
+        "content_total": measure(chunk.stage.content)[0],
+    }
+
+
+def _seconds(setup: float, compiling: float, total: float) -> dict[str, float]:
+    seconds = {"setup": setup, "compile": compiling, "run": total - setup - compiling, "total": total}
+    return {name: round(value, 3) for name, value in seconds.items()}
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return f"{device.platform}: {device.device_kind}"
+
+
+def _summary(manifest: Mapping[str, Any]) -> str:
+    width, height = manifest["size"]
+    total, before = manifest["final"]["total"], manifest["content_total"]
+    return (
+        f"{width}x{height}, {manifest['evaluations']} evaluations in {manifest['seconds']['total']:.0f} s; "
+        f"total {total:.4g}, {before / max(total, 1e-30):.0f} times below the content picture's {before:.4g}"
+    )

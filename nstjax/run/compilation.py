@@ -1,0 +1,33 @@
+"""XLA's compilations: kept from one run to the next, and timed apart from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+from nstjax import files
+
+_STAGES = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
+
+
+class Stopwatch:
+    """Seconds that JAX has spent compiling since this context began."""
+
+    seconds = 0.0
+
+    def add(self, event: str, duration: float, **_: object) -> None:
+        if event in _STAGES:
+            self.seconds += duration
+
+
+@contextmanager
+def timed_and_kept() -> Iterator[Stopwatch]:
+    """Times compilations, and keeps them in the cache folder unless the user has chosen another place."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(files.cache_dir() / "xla"))
+    stopwatch = Stopwatch()
+    jax.monitoring.register_event_duration_secs_listener(stopwatch.add)
+    try:
+        yield stopwatch
+    finally:
+        jax.monitoring.unregister_event_duration_listener(stopwatch.add)

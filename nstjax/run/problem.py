@@ -1,0 +1,145 @@
+"""What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nstjax import assets, files, images, inits, objective, optimizers, weights
+from nstjax.config import Config
+from nstjax.features import extractor
+from nstjax.types import Image, Network
+
+
+class Source(NamedTuple):
+    """A picture of the run, as large as its file has it."""
+
+    path: Path
+    picture: images.Picture
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        height, width, _ = self.picture.pixels.shape
+        path, sha256, notes = str(self.path), self.picture.sha256, list(self.picture.notes)
+        return {"path": path, "sha256": sha256, "width": width, "height": height, "notes": notes}
+
+
+class Problem(NamedTuple):
+    """What all scales of a run have in common."""
+
+    content: Source
+    styles: tuple[Source, ...]
+    init: Source | None
+    weights_file: Path
+    network: Network
+    objective: objective.Objective
+    weights: objective.Weights
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the files that the run was made from."""
+        pictures = {"content": self.content.facts(), "style": [style.facts() for style in self.styles]}
+        if self.init:
+            pictures["init"] = self.init.facts()
+        weights = {"path": str(self.weights_file), "sha256": files.sha256(self.weights_file)}
+        return {"pictures": pictures, "weights": weights}
+
+
+class Stage(NamedTuple):
+    """One scale of the schedule: its place in it, its steps and their optimizer, the content at its size, the targets."""
+
+    index: int
+    steps: int
+    optimizer: optimizers.Optimizer
+    content: Image
+    targets: objective.Targets
+
+
+def prepare(config: Config) -> Problem:
+    """Opens and fetches everything that a run needs; what is wrong with it is said before any of it is computed on."""
+    _optimizer(config, steps=1)
+    content = _open(config.content.name, config.content.path)
+    styles = (_open(config.style.name, config.style.path), *map(_open_name_or_path, config.style.blend))
+    init = _open(None, config.init.path) if config.init.kind == "picture" else None
+    for share in config.schedule.scales:
+        for each in (content, *styles):
+            _fitted(config, each, share)
+    weights_file = weights.locate(config.weights.source, _path(config.weights.path))
+    return Problem(
+        content,
+        styles,
+        init,
+        weights_file,
+        network=weights.read(weights_file),
+        objective=objective.from_config(config.objective, extractor(**dataclasses.asdict(config.network))),
+        weights=objective.weights_from_config(config.objective),
+    )
+
+
+def stages(config: Config, problem: Problem) -> Iterator[Stage]:
+    """The scales, each with its targets; computed when the loop comes to it."""
+    blend = config.style.shares or (1.0,) * len(problem.styles)
+    for index, (share, steps) in enumerate(zip(config.schedule.scales, config.schedule.steps, strict=True)):
+        content = _resized(config, problem.content, _fitted(config, problem.content, share))
+        stretched = config.sizing.style == "content"
+        styles = [
+            _resized(config, style, content.shape[:2] if stretched else _fitted(config, style, share))
+            for style in problem.styles
+        ]
+        targets = objective.make_targets(problem.network, content, styles, blend, objective=problem.objective)
+        yield Stage(index, steps, _optimizer(config, steps), content, targets)
+
+
+def initial(config: Config, problem: Problem, content: Image) -> Image:
+    """The first image, of the size of `content`."""
+    scale, mean, _ = problem.network.preprocessing
+    return inits.initial(
+        config.init.kind,
+        jax.random.key(config.seed),
+        content=content,
+        style=_resized(config, problem.styles[0], content.shape[:2]),
+        picture=_resized(config, problem.init or problem.content, content.shape[:2]),
+        center=mean / scale,
+        amplitude=config.init.amplitude,
+        distribution=config.init.distribution,
+        noise_share=config.init.noise_share,
+    )
+
+
+def learning_rates(config: Config, steps: int) -> np.ndarray:
+    """The learning rate of each of a scale's evaluations."""
+    optimizer = config.optimizer
+    return optimizers.learning_rates(optimizer.decay, optimizer.learning_rate, optimizer.final, steps)
+
+
+def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
+    return optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+
+
+def _open(name: str | None, path: str | None) -> Source:
+    file = _path(path) or assets.resolve(name or "")
+    return Source(file, images.load(file))
+
+
+def _open_name_or_path(text: str) -> Source:
+    return _open(text, None) if text in assets.names() else _open(None, text)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser() if text else None
+
+
+def _fitted(config: Config, source: Source, share: float) -> tuple[int, int]:
+    height, width, _ = source.picture.pixels.shape
+    return images.fitted(height, width, round(config.size * share), config.sizing.edge)
+
+
+def _resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
+    height, width = shape
+    sizing = config.sizing
+    return jnp.asarray(
+        images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
+    )

@@ -1,0 +1,36 @@
+"""The progress of a run on a terminal; nothing elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from nstjax.config import ScheduleConfig
+
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
+
+
+class Show(Protocol):
+    """Shows how far a run is: the last row of its history, and how many rows came with it."""
+
+    def __call__(self, row: Mapping[str, float], new: int) -> None: ...
+
+
+@contextmanager
+def progress_bar(schedule: ScheduleConfig) -> Iterator[Show]:
+    """A bar that counts evaluations by their pixels, so that the time left is right across scales."""
+    costs = [share**2 for share in schedule.scales]
+    work = sum(cost * (steps + 1) for cost, steps in zip(costs, schedule.steps, strict=True))
+    with logging_redirect_tqdm(), tqdm(total=work, bar_format=_FORMAT, disable=None, leave=False) as bar:
+
+        def show(row: Mapping[str, float], new: int) -> None:
+            scale, step = int(row["scale"]), int(row["step"])
+            speed = row["evaluations"] / max(row["seconds"], 1e-9)
+            bar.set_description_str(f"scale {scale + 1}/{len(costs)} step {step}/{schedule.steps[scale]}")
+            losses = " ".join(f"{name} {row[name]:.3g}" for name in ("total", "content", "style", "tv"))
+            bar.set_postfix_str(f"{losses}, {speed:.1f} evaluations/s", refresh=False)
+            bar.update(costs[scale] * new)
+
+        yield show

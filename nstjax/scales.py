@@ -1,0 +1,31 @@
+"""Coarse to fine: the sizes of a schedule, and carrying an image and an optimizer's moments up to the next."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from nstjax.types import Image
+
+
+def sizes(size: int, shares: tuple[float, ...]) -> list[int]:
+    """The size in pixels of each scale."""
+    return [round(size * share) for share in shares]
+
+
+def enlarged(image: Image, height: int, width: int) -> Image:
+    """The image at another size, cubic, clipped to [0, 1] like a picture that was saved and opened again."""
+    return jnp.clip(jax.image.resize(image, (height, width, 3), "cubic"), 0, 1)
+
+
+def carried(optimizer_state: Any, old: tuple[int, ...], new: tuple[int, ...]) -> Any:
+    """An optimizer's state for an image of shape `new`: what had the image's shape is resized, the rest is kept.
+
+    Differs from style-transfer-pytorch, which carries Adam's first moment up bicubically: linear for both, because it
+    keeps the second one positive.
+    """
+
+    def carry(leaf: jax.Array) -> jax.Array:
+        return jax.image.resize(leaf, new, "linear") if leaf.shape == old else leaf
+
+    return jax.tree.map(carry, optimizer_state)

@@ -1,0 +1,129 @@
+"""`python -m nstjax.train KEY=VALUE ...`: the Hydra door to one run, or with `-m` to a sweep.
+
+"train" is the command that this field uses, though nothing is trained: the image is what gets optimised.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nstjax.config import Config, from_dict, to_dict
+from nstjax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Hydra 1.4 has no compatibility levels left, and warns when it is given one.
+_VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
+
+
+def config_dir() -> str:
+    """The folder of YAML files: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return str(next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()))
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a command line, for notebooks and scripts: `compose(["style=starry", "size=256"])`.
+
+    Raises:
+        UserError: as the command would refuse it.
+    """
+    with _hydra_errors(), hydra.initialize_config_dir(config_dir(), **_VERSION_BASE):
+        return _checked(hydra.compose("config", overrides=list(overrides)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line (by default the program's own), and returns its exit code.
+
+    0: done. 2: a mistake of the user's, said in one line. 130: interrupted.
+    """
+    sys.argv[1:] = sys.argv[1:] if arguments is None else arguments
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
+    try:
+        with _hydra_errors():
+            _hydra_main()
+    except UserError as error:
+        print(f"nstjax.train: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nstjax.train: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        Sweep.report()
+    return 0
+
+
+@hydra.main(config_path=config_dir(), config_name="config", **_VERSION_BASE)
+def _hydra_main(composed: DictConfig) -> None:
+    job = HydraConfig.get()
+    try:
+        config = _checked(composed)
+        from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
+
+        print(run(config, Path(job.runtime.output_dir)))
+    except UserError as error:
+        if job.mode == RunMode.MULTIRUN:
+            log.error("job %s (%s) failed: %s", job.job.num, job.job.override_dirname, error)
+        raise
+
+
+class Sweep(Callback):
+    """Remembers where Hydra puts a sweep, for the contact sheet at its end."""
+
+    folder: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        Sweep.folder = Path(config.hydra.sweep.dir)
+
+    @classmethod
+    def report(cls) -> None:
+        """Prints where the contact sheet of the sweep is, if there was one and it left a picture."""
+        folder, cls.folder = cls.folder, None
+        if folder is None:
+            return
+        from nstjax.report import contact_sheet
+
+        if sheet := contact_sheet(folder):
+            print(sheet)
+
+
+def _checked(composed: DictConfig) -> Config:
+    return from_dict(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True)))
+
+
+@contextmanager
+def _hydra_errors() -> Iterator[None]:
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(str(error))) from error
+
+
+def _one_line(text: str) -> str:
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return f"unknown key {unknown[1]!r}; `python -m nstjax.train --cfg job` shows all keys"
+    text = text.partition("Config search path:")[0].partition("See https")[0]
+    if missing := re.search(r"Could not find '(\w+)/([^']*)'\s+Available options in '[^']+':\s+(.*)", text, re.DOTALL):
+        group, name, known = missing.groups()
+        return f"{group}={name} is not known; choose one of {', '.join(known.split())}"
+    return " ".join(text.split())
+
+
+ConfigStore.instance().store(name="schema", node=OmegaConf.create(to_dict(Config())))
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""`python -m nstjax.weights list | fetch [SOURCE] | convert FILE OUT | check FILE`: the VGG19 weights."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nstjax import files
+from nstjax.errors import UserError
+from nstjax.weights import SOURCES, convert, foreign, locate, store
+from nstjax.weights.layouts import LAYERS, Array, Arrays, Weights
+from nstjax.weights.sources import cache_file
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code, 2 for what the user can mend."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("nstjax").setLevel(logging.INFO)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"nstjax.weights: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m nstjax.weights", description="The VGG19 weights.")
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("list", help="where weights can come from").set_defaults(command=_list)
+    command = commands.add_parser("fetch", help="get a source into the cache and print its path")
+    command.add_argument("source", nargs="?", default="caffe-8bit", help="default: %(default)s")
+    command.set_defaults(command=_fetch)
+    command = commands.add_parser("convert", help="convert a .pth, .h5 or .mat file to .safetensors")
+    command.add_argument("file", type=Path)
+    command.add_argument("out", type=Path)
+    command.set_defaults(command=lambda options: print(convert(options.file, options.out)))
+    command = commands.add_parser("check", help="say what a weight file holds")
+    command.add_argument("file", type=Path)
+    command.set_defaults(command=lambda options: print(_report(options.file)))
+    return parser
+
+
+def _list(options: argparse.Namespace) -> None:
+    for name, source in SOURCES.items():
+        cached = cache_file(name)
+        origin = f"your file (weights.path): {source.origin}" if source.needs_file else source.origin
+        state = "" if source.needs_file else f"\n  in the cache: {cached if cached.exists() else 'no'}"
+        print(f"{name}\n  {source.title}\n  license: {source.license}\n  from: {origin}{state}")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    print(locate(options.source))
+
+
+def _report(file: Path) -> str:
+    weights = foreign.read(file)
+    about = weights.about
+    count = sum(array.size for array in weights.arrays.values())
+    facts = {
+        "file": f"{file}, {file.stat().st_size:,} bytes",
+        "sha256": files.sha256(file),
+        "layout": f"{foreign.kind(file)}, read as {about.source}",
+        "license": about.license,
+        "input": f"(RGB in [0, 1] * {about.scale:g} - {list(about.mean)}) / {list(about.std)}",
+        "parameters": f"{count:,} in {len(LAYERS)} convolutions",
+        "content": f"{store.digest(weights)}, whatever the file's format",
+        "kernels": _spread(weights.arrays),
+        "compared": _comparison(weights),
+    }
+    return "\n".join(f"{name + ':':12}{text}" for name, text in facts.items())
+
+
+def _spread(arrays: Arrays) -> str:
+    deviations = {layer: float(arrays[f"{layer}/kernel"].std()) for layer in ("conv1_1", "conv3_1", "conv5_1")}
+    return "standard deviation " + ", ".join(f"{value:.4f} in {layer}" for layer, value in deviations.items())
+
+
+def _comparison(weights: Weights) -> str:
+    """How the kernels relate to the original network's, when that is in the cache (nothing is fetched for this)."""
+    original = cache_file("caffe-8bit")
+    if not original.exists():
+        return "no; `python -m nstjax.weights fetch` gets the original network to compare with"
+    reference = store.read(original).arrays
+    if (same := _correlation(weights.arrays, reference)) > 0.9:
+        return f"the original network (kernels correlate {same:.4f})"
+    for fault, change in FAULTS.items():
+        if _correlation({name: change(name, array) for name, array in weights.arrays.items()}, reference) > 0.9:
+            return f"WRONG: the original network, but {fault}; convert the file again"
+    return f"another network than the original one (kernels correlate {same:.4f})"
+
+
+FAULTS: dict[str, Callable[[str, Array], Array]] = {
+    "height and width are swapped": lambda name, array: array.swapaxes(0, 1) if array.ndim == 4 else array,
+    "red and blue are swapped": lambda name, array: array[:, :, ::-1] if name == "conv1_1/kernel" else array,
+    "kernels are rotated by 180 degrees": lambda name, array: array[::-1, ::-1] if array.ndim == 4 else array,
+}
+
+
+def _correlation(arrays: Arrays, reference: Arrays) -> float:
+    """The lowest correlation over the convolutions' kernels; 0 where a kernel is constant."""
+    pairs = [(_centered(arrays[f"{layer}/kernel"]), _centered(reference[f"{layer}/kernel"])) for layer in LAYERS]
+    return min(float(np.vdot(a, b)) for a, b in pairs)
+
+
+def _centered(kernel: Array) -> Array:
+    deviation: Array = (kernel - kernel.mean()).ravel()
+    return deviation / max(float(np.linalg.norm(deviation)), 1e-30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Weight files of other programs, told apart by their first bytes."""
+
+from pathlib import Path
+
+from nstjax.errors import UserError
+from nstjax.weights import hdf5_file, layouts, matlab_file, store, torch_file
+from nstjax.weights.layouts import Weights
+
+MAGIC = {
+    b"PK\x03\x04": "torch",
+    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": "torch",  # the legacy container's magic number, pickled
+    b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"MATLAB 5.0": "matlab",
+    b"MATLAB 7.3": "matlab 7.3",
+}
+
+
+def kind(path: Path) -> str:
+    """ "torch", "hdf5", "matlab" or "safetensors", by the file's first bytes.
+
+    Raises:
+      UserError: there is no such file, or it is none of these.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise UserError(f"can't read {path} ({error.strerror}); check the path") from error
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+        return "safetensors"
+    raise UserError(
+        f"{path} is no weight file that nstjax knows; give a torch .pth, a Keras .h5, a MatConvNet .mat or .safetensors"
+    )
+
+
+def read(path: Path) -> Weights:
+    """VGG19 out of any file that `kind` knows, in our layout.
+
+    Raises:
+      UserError: damaged, hostile, or not VGG19.
+    """
+    name = kind(path)
+    try:
+        if name == "torch":
+            return layouts.from_torch(torch_file.load(path, layouts.wanted))
+        if name == "hdf5":
+            return layouts.from_keras(hdf5_file.load(path, layouts.wanted))
+        if name == "matlab":
+            return layouts.from_matconvnet(matlab_file.load(path))
+        if name == "safetensors":
+            return store.read(path)
+    except UserError as error:
+        if str(path) in str(error):
+            raise
+        raise UserError(f"{path}: {error}") from error
+    raise UserError(f"{path} is a MATLAB 7.3 file; save it in MATLAB with `-v7`, or give the original .mat")
