@@ -5,22 +5,75 @@ Hydra's grammar refuses a file name like `photo (1).jpg`; here names are quoted 
 
 import argparse
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from nstjax import __version__
+from nstjax import __version__, assets, files, images, outputs
 from nstjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (by default the program's own), and returns its exit code: see `nstjax.train.main`."""
     options = _parser().parse_args(arguments)
-    folder = options.output.with_suffix(f".{datetime.now():%Y%m%d-%H%M%S}")
     try:
-        _check_output(options.output, (options.content, options.style))
+        _check_output(options.output, inputs=(options.content, options.style))
     except UserError as error:
         print(f"nstjax: {error}", file=sys.stderr)
         return 2
-    return 0
+    from nstjax import train  # here, so that `nstjax --help` answers at once
+
+    folder = f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
+    pictures = [_override("content", options.content), _override("style", options.style)]
+    code = train.main([*pictures, f"hydra.run.dir={folder}", *options.overrides])
+    if (Path(folder) / outputs.RESULT).is_file():
+        _deliver(Path(folder) / outputs.RESULT, options.output)
+        print(options.output)
+    return code
+
+
+def quote(text: str) -> str:
+    """The text as a value in Hydra's grammar that means it to the letter."""
+    text = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)  # OmegaConf would interpolate
+    text = re.sub(r"(\\*)'", lambda match: match[1] * 2 + r"\'", text)
+    text = re.sub(r"(\\+)$", lambda match: match[1] * 2, text)  # before the closing quote
+    return f"'{text}'"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nstjax",
+        description="Paint a photograph in the style of another picture.",
+        epilog=f"Pictures that have a name: {', '.join(assets.names())}. All keys: python -m nstjax.train --cfg job",
+    )
+    parser.add_argument("content", help="the photograph: a file, or a name")
+    parser.add_argument("style", help="the painting: a file, or a name")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as size=768 preset=gatys2016 seed=3")
+    parser.add_argument("-o", "--output", type=Path, default=Path("stylized.png"), help="default: %(default)s")
+    parser.add_argument("--version", action="version", version=f"nstjax {__version__}")
+    return parser
+
+
+def _override(key: str, text: str) -> str:
+    named = text in assets.names() and not Path(text).exists()
+    return f"{key}.name={text}" if named else f"{key}.path={quote(text)}"
+
+
+def _check_output(output: Path, inputs: Sequence[str]) -> None:
+    """Refuses before the work what could not be written after it."""
+    if output.suffix.lower() not in images.SUFFIXES:
+        raise UserError(f"{output}: no picture can be written as {output.suffix!r}; use {', '.join(images.SUFFIXES)}")
+    if not output.parent.is_dir():
+        raise UserError(f"{output}: its folder does not exist; create it or give another path")
+    if any(output.exists() and Path(each).exists() and output.samefile(each) for each in inputs):
+        raise UserError(f"{output} is one of the inputs; give another -o")
+
+
+def _deliver(result: Path, output: Path) -> None:
+    if output.suffix.lower() != result.suffix:
+        images.save(output, images.load(result).pixels)
+        return
+    with files.atomic(output) as temporary:
+        shutil.copyfile(result, temporary)

@@ -185,16 +185,20 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def _build(schema: Any, values: Any, key: str) -> Any:
     if not isinstance(values, Mapping):
-        raise UserError(f"{key} is a group of keys ({', '.join(_fields(schema))}); give one of them, as {key}.KEY=VALUE")
+        raise UserError(
+            f"{key} is a group of keys ({', '.join(_fields(schema))}); give one of them, as {key}.KEY=VALUE"
+        )
     if unknown := sorted(set(values) - set(_fields(schema))):
         where = f"in {key} " if key else ""
         raise UserError(f"unknown key {unknown[0]!r}; the keys {where}are {', '.join(_fields(schema))}")
     prefix = f"{key}." if key else ""
     hints = get_type_hints(schema)
-    return schema(**{
-        name: _convert(hints[name], value, prefix + name, _fields(schema)[name].metadata)
-        for name, value in values.items()
-    })
+    return schema(
+        **{
+            name: _convert(hints[name], value, prefix + name, _fields(schema)[name].metadata)
+            for name, value in values.items()
+        }
+    )
 
 
 def _fields(schema: Any) -> dict[str, dataclasses.Field[Any]]:
@@ -221,9 +225,7 @@ def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> An
 _TYPE_NAMES = {str: "text", int: "a whole number", float: "a number"}
 
 
-def _check_value(
-    value: Any, key: str, names: tuple[str, ...] = (), range: tuple[float, float] | None = None
-) -> None:
+def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple[float, float] | None = None) -> None:
     if names and value not in names:
         raise UserError(f"{key}={value} is not known; choose one of {', '.join(names)}")
     if range is None:
@@ -237,9 +239,13 @@ def _check_value(
 def _check_consistency(config: Config) -> None:
     content, style, schedule = config.objective.content, config.objective.style, config.schedule
     for key, weighted in (("content", content), ("style", style)):
-        _check_lengths(f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights)
+        _check_lengths(
+            f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights
+        )
     _check_lengths("schedule.scales", schedule.scales, "schedule.steps", schedule.steps)
-    _check_lengths("style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares)
+    _check_lengths(
+        "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
+    )
     if config.style.shares and sum(config.style.shares) == 0:
         raise UserError("style.shares are all zero; give at least one style a share")
     if not (content.layers or style.layers):

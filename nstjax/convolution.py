@@ -33,9 +33,7 @@ def frozen(
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(x: Array, kernel: Array, border: int, precision: lax.PrecisionLike) -> Array:
     padding = ((border, border), (border, border))
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, dimension_numbers=_DIMENSIONS, precision=precision
-    )
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_DIMENSIONS, precision=precision)
 
 
 def _forward(x: Array, kernel: Array, border: int, precision: lax.PrecisionLike) -> tuple[Array, Array]:

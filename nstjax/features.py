@@ -46,7 +46,7 @@ class VGG19(nn.Module):
                 features[name] = x
         return features
 
-    def _layer(self, name: str, x: FeatureMap) -> FeatureMap:
+    def _layer(self, name: str, x: FeatureMap) -> Float[Array, "h2 w2 c2"]:
         if name.startswith("relu"):
             return nn.relu(x)
         if name.startswith("pool"):
@@ -64,7 +64,7 @@ def extract(network: Network, image: Image, layers: tuple[str, ...], **settings:
 
     `settings` are VGG19's: pooling, pool_edges, padding. Source: Simonyan & Zisserman (2015), table 1, column E.
     """
-    scale, mean, std = network.preprocessing
+    scale, mean, std = (jnp.broadcast_to(value, image.shape) for value in network.preprocessing)
     return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)
 
 
@@ -81,7 +81,7 @@ def up_to_deepest(layers: tuple[str, ...]) -> list[str]:
     return list(CHANNELS)[: depth + 1]
 
 
-def even_sides(x: FeatureMap, edges: str) -> FeatureMap:
+def even_sides(x: FeatureMap, edges: str) -> Float[Array, "h2 w2 c"]:
     """Crops an odd last row or column ("floor") or repeats it ("ceil"), which pools it alone: max and mean agree."""
     height, width, _ = x.shape
     if edges == "floor":
@@ -89,7 +89,7 @@ def even_sides(x: FeatureMap, edges: str) -> FeatureMap:
     return jnp.pad(x, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
 
 
-def _windows(x: FeatureMap) -> Float[Array, "h 2 w 2 c"]:
+def _windows(x: FeatureMap) -> Float[Array, "h/2 2 w/2 2 c"]:
     height, width, channels = x.shape
     return x.reshape(height // 2, 2, width // 2, 2, channels)
 

@@ -19,7 +19,7 @@ def noise(key: PRNGKeyArray, like: Image, *, center: Float[Array, "3"], amplitud
 
     The papers' code draws noise where the network's mean color is zero; so `center` is that mean.
     """
-    return center + amplitude * DISTRIBUTIONS[distribution](key, like.shape)
+    return jnp.broadcast_to(center, like.shape) + amplitude * DISTRIBUTIONS[distribution](key, like.shape)
 
 
 def mixed(noise: Image, content: Image, noise_share: float) -> Image:
@@ -32,7 +32,8 @@ def statistics(key: PRNGKeyArray, like: Image, style: Image) -> Image:
 
     Differs from style-transfer-pytorch: clipped to [0, 1], not drawn from a truncated normal distribution.
     """
-    drawn = style.mean((0, 1)) + style.std((0, 1)) * jax.random.normal(key, like.shape)
+    mean, std = (jnp.broadcast_to(each((0, 1)), like.shape) for each in (style.mean, style.std))
+    drawn = mean + std * jax.random.normal(key, like.shape)
     return jnp.clip(drawn, 0, 1)
 
 

@@ -72,7 +72,9 @@ def lbfgs(
             pairs, scale, descent_direction(gradient, pairs, scale), length * learning_rate, gradient, value
         )
         retreated = state._replace(step_size=state.step_size / 2)
-        after = jax.tree.map(lambda a, b: jnp.where(jumped, a, b), retreated._replace(pairs=0), advanced._replace(pairs=0))
+        after = jax.tree.map(
+            lambda a, b: jnp.where(jumped, a, b), retreated._replace(pairs=0), advanced._replace(pairs=0)
+        )
         after = after._replace(pairs=pairs)  # rings are the same either way: not worth a pass over all of them
         return jnp.where(jumped, -1.0, 1.0) * after.step_size * after.direction, after
 
@@ -118,5 +120,5 @@ def _remember(pairs: Pairs, step: Image, change: Image, curvature: Scalar, usefu
         put(pairs.steps, step),
         put(pairs.changes, change),
         put(pairs.inverse_curvatures, 1 / curvature),
-        pairs.count + useful,
+        pairs.count + jnp.int32(useful),
     )

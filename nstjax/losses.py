@@ -4,7 +4,7 @@ F is a feature map of M = h * w positions and C channels, G its Gram matrix. A s
 together with their count, so that statistics of parts of a picture add up to the statistics of the whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -20,9 +20,6 @@ class Gram(NamedTuple):
     products: Float[Array, "c c"]
     positions: Scalar
 
-    def __add__(self, other: "Gram") -> "Gram":  # type: ignore[override]
-        return Gram(self.products + other.products, self.positions + other.positions)
-
 
 def gram_matrix(feature_map: FeatureMap) -> Gram:
     """G = F^T F, not normalised, at full float32 precision. Source: Gatys et al. (2016), equation 3."""
@@ -31,7 +28,7 @@ def gram_matrix(feature_map: FeatureMap) -> Gram:
     return Gram(products, jnp.float32(height * width))
 
 
-def blend(grams: list[Gram], weights: list[float]) -> Gram:
+def blend(grams: Sequence[Gram], weights: Sequence[float]) -> Gram:
     """One target from several styles: the weighted mean of their Grams per position; the weights are made to sum to 1.
 
     Source: jcjohnson/neural-style, `-style_blend_weights`.
@@ -67,7 +64,7 @@ def gram_loss(gram: Gram, target: Gram, *, normalization: str, reduction: str) -
     return squared_error(normalize(gram), normalize(target), reduction=reduction)
 
 
-def _forward_differences(x: FeatureMap) -> tuple[FeatureMap, FeatureMap]:
+def _forward_differences(x: FeatureMap) -> tuple[Float[Array, "h-1 w c"], Float[Array, "h w-1 c"]]:
     return x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
 
 

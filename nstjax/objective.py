@@ -7,7 +7,7 @@ part of the compiled program; targets and weights are arguments, so that a sweep
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 
@@ -15,12 +15,13 @@ from nstjax import losses
 from nstjax.config import ObjectiveConfig
 from nstjax.features import Extract
 from nstjax.layers import CHANNELS, IMAGE
-from nstjax.types import FeatureMap, Features, Image, Network, Scalar
+from nstjax.types import AnyImage, FeatureMap, Features, Image, Network, Scalar
 
 Targets = dict[str, Any]  # by term: the statistics that the image must match
 Weights = dict[str, Any]  # by term: a number or a scalar array
 
 
+@runtime_checkable
 class Term(Protocol):
     """One addend of the loss. A new kind of loss is one class like those below and its line in `from_config`."""
 
@@ -122,7 +123,9 @@ def weights_from_config(config: ObjectiveConfig) -> Weights:
     scaling = LAYER_SCALINGS[style.layer_scaling]
     return {
         **{f"content/{layer}": config.content_weight * weight for layer, weight in content.weighted_layers()},
-        **{f"style/{layer}": config.style_weight * weight * scaling(layer) for layer, weight in style.weighted_layers()},
+        **{
+            f"style/{layer}": config.style_weight * weight * scaling(layer) for layer, weight in style.weighted_layers()
+        },
         TotalVariationTerm.name: config.tv_weight,
     }
 
@@ -142,7 +145,7 @@ def statistics(network: Network, image: Image, *, objective: Objective, picture:
 
 
 def make_targets(
-    network: Network, content: Image, styles: Sequence[Image], shares: Sequence[float], *, objective: Objective
+    network: Network, content: Image, styles: Sequence[AnyImage], shares: Sequence[float], *, objective: Objective
 ) -> Targets:
     """What the image must match: the content picture's features, and its styles' statistics blended by their shares."""
     of_styles = [statistics(network, style, objective=objective, picture="style") for style in styles]

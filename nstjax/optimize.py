@@ -74,7 +74,7 @@ def advance(
             gradient, state.optimizer, image, value=total, learning_rate=learning_rates[k]
         )
         evaluations = state.evaluations + 1
-        share = jnp.where(average > 0, (1 - average) / (1 - average**evaluations), total < state.lowest)
+        share = _share(average, jnp.float32(evaluations), total < state.lowest)
         result = jnp.where(share == 1, image, state.result + share * (image - state.result))
         lowest = jnp.fmin(total, state.lowest)
         records = {name: records[name].at[k].set(value) for name, value in {"total": total, **terms}.items()}
@@ -83,6 +83,11 @@ def advance(
     names = ("total", *(term.name for term in objective.terms))
     records = {name: jnp.zeros_like(learning_rates) for name in names}
     return lax.fori_loop(0, num_evaluations, evaluation, (state, records))
+
+
+def _share(average: Scalar, evaluations: Scalar, better: Array) -> Scalar:
+    """How much of the new image goes into the result: of a bias-corrected moving average, or all of it if it is better."""
+    return jnp.where(average > 0, (1 - average) / (1 - average**evaluations), jnp.float32(better))
 
 
 measure = jax.jit(evaluate, static_argnames="objective")  # the terms of an image, without a gradient

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -91,4 +90,4 @@ DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {
 def learning_rates(decay: str, rate: float, final: float, num_steps: int) -> np.ndarray:
     """The learning rate of each step, and of the one after the last, where decay has left the share `final` of it."""
     schedule = DECAYS[decay](rate, final, max(num_steps, 1))
-    return np.asarray(jax.vmap(lambda step: jnp.asarray(schedule(step), jnp.float32))(jnp.arange(num_steps + 1)))
+    return np.asarray([schedule(jnp.float32(step)) for step in range(num_steps + 1)], np.float32)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class RunFolder:
         self._comment = json.dumps(to_dict(config), ensure_ascii=False)
         self._began = time.perf_counter()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for old in (self.path / RESULT, self.path / HISTORY, *self.path.glob("previews/*.png")):

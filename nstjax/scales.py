@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from nstjax.types import Image
+from nstjax.types import AnyImage, Image
 
 
 def sizes(size: int, shares: tuple[float, ...]) -> list[int]:
@@ -13,7 +13,7 @@ def sizes(size: int, shares: tuple[float, ...]) -> list[int]:
     return [round(size * share) for share in shares]
 
 
-def enlarged(image: Image, height: int, width: int) -> Image:
+def enlarged(image: Image, height: int, width: int) -> AnyImage:
     """The image at another size, cubic, clipped to [0, 1] like a picture that was saved and opened again."""
     return jnp.clip(jax.image.resize(image, (height, width, 3), "cubic"), 0, 1)
 

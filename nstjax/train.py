@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 2: a mistake of the user's, said in one line. 130: interrupted.
     """
     sys.argv[1:] = sys.argv[1:] if arguments is None else arguments
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
+    )
     try:
         with _hydra_errors():
             _hydra_main()

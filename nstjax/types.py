@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 
 Image = Float[Array, "h w 3"]  # sRGB; [0, 1] wherever a picture is read or written, free during optimisation
 FeatureMap = Float[Array, "h w c"]
+AnyImage = Float[Array, "_ _ 3"]  # an image whose size has nothing to do with another's
 Scalar = Float[Array, ""]
-Features = dict[str, FeatureMap]
+Features = dict[str, Float[Array, "_ _ _"]]  # by layer
 Params = dict[str, dict[str, Array]]  # Flax's layout: {"conv1_1": {"kernel": [3, 3, i, o], "bias": [o]}, ...}
 
 

@@ -7,13 +7,14 @@ of it, is stated at `load`; a file that can't be read is refused with a `UserErr
 from nstjax.images.contract import MIN_SIDE, Pixels
 from nstjax.images.reading import MAX_BYTES, MAX_PIXELS, Picture, load
 from nstjax.images.sizes import fitted, resize
-from nstjax.images.writing import MAX_COMMENT, quantize, save, sheet
+from nstjax.images.writing import MAX_COMMENT, SUFFIXES, quantize, save, sheet
 
 __all__ = [
     "MAX_BYTES",
     "MAX_COMMENT",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "SUFFIXES",
     "Picture",
     "Pixels",
     "fitted",

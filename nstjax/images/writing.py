@@ -16,7 +16,7 @@ Sheet = Float32[np.ndarray, "rows columns 3"]
 
 # In bytes: Pillow does not reopen a PNG text of 1 MiB; before 13 it writes no JPEG comment that nearly fills 64 KiB.
 MAX_COMMENT = {"PNG": (1 << 20) - 256, "JPEG": 64512, "WEBP": 0}
-_WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def quantize(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
@@ -42,11 +42,11 @@ def save(path: Path, image: Float[np.ndarray, "h w 3"], *, comment: str = "") ->
       UserError: another suffix, a folder that is read-only or can't be made, a full disk.
       ValueError: NaN or infinite pixels.
     """
-    if path.suffix.lower() not in _WRITABLE:
-        raise refusal(path, f"no picture can be written as {path.suffix!r}", f"use {', '.join(_WRITABLE)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise refusal(path, f"no picture can be written as {path.suffix!r}", f"use {', '.join(SUFFIXES)}")
     levels = quantize(image)
     try:
-        data = _encode(levels, _WRITABLE[path.suffix.lower()], comment)
+        data = _encode(levels, SUFFIXES[path.suffix.lower()], comment)
         with atomic(path) as temporary:
             temporary.write_bytes(data)
     except (OSError, ValueError) as error:

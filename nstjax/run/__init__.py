@@ -94,14 +94,18 @@ def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.Sta
 def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:
     if config.preview_every and row["step"] % config.preview_every == 0:
         out.preview(np.asarray(chunk.state.image), chunk.stage.index, int(row["step"]))
-        log.info("step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style")))
+        log.info(
+            "step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style"))
+        )
 
 
 def _check_finite(row: Mapping[str, float]) -> None:
     lost = [name for name, value in row.items() if not math.isfinite(value)]
     if lost:
         where = f"{lost[-1]} became {row[lost[-1]]} at scale {row['scale']}, step {row['step']}"
-        raise UserError(f"{where}; the picture before it is kept; lower optimizer.learning_rate or objective.style_weight")
+        raise UserError(
+            f"{where}; the picture before it is kept; lower optimizer.learning_rate or objective.style_weight"
+        )
 
 
 def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -12,6 +12,7 @@ from nstjax.config import ScheduleConfig
 _FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
 
 
+@runtime_checkable
 class Show(Protocol):
     """Shows how far a run is: the last row of its history, and how many rows came with it."""
 
