@@ -1,7 +1,7 @@
 """Convolution with kernels that are not trained: the gradient is taken of its input only.
 
-JAX's own input gradient reads the kernel through swapped axes, which XLA's CPU backend runs about five times slower inside a
-loop than outside (jax 0.10.2). Written as one more convolution, with the kernel turned round, it is fast in both.
+JAX's own input gradient reads the kernel through swapped axes, which XLA's CPU backend runs several times slower inside
+a loop than outside (jax 0.10.2). Written as one more convolution, with the kernel turned round, it is fast in both.
 """
 
 from functools import partial

@@ -59,13 +59,13 @@ class VGG19(nn.Module):
         return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[self.padding]))
 
 
-def extract(network: Network, image: Image, layers: tuple[str, ...], **settings: str) -> Features:
+def extract(network: Network, image: Image, layers: tuple[str, ...], **settings: Any) -> Features:
     """Feature maps of an image at the named layers, on the network's own preprocessing.
 
     `settings` are VGG19's: pooling, pool_edges, padding. Source: Simonyan & Zisserman (2015), table 1, column E.
     """
     scale, mean, std = (jnp.broadcast_to(value, image.shape) for value in network.preprocessing)
-    return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)
+    return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)  # type: ignore
 
 
 @lru_cache

@@ -49,7 +49,7 @@ def initial(
     distribution: str,
     noise_share: float,
 ) -> Image:
-    """The first image, of the content's shape; `style` and `picture` have it too. Everything random comes from `key`."""
+    """The first image, of the content's shape, which `style` and `picture` have too; `key` makes everything random."""
     noisy = noise(key, content, center=center, amplitude=amplitude, distribution=distribution)
     return {
         "content": lambda: content,

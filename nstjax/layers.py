@@ -8,7 +8,7 @@ BLOCKS = {1: (2, 64), 2: (2, 128), 3: (4, 256), 4: (4, 512), 5: (4, 512)}  # blo
 
 
 def _layers() -> dict[str, int]:
-    channels = {}
+    channels: dict[str, int] = {}
     for block, (convolutions, width) in BLOCKS.items():
         for index in range(1, convolutions + 1):
             channels |= {f"conv{block}_{index}": width, f"relu{block}_{index}": width}

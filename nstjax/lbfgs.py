@@ -1,9 +1,10 @@
 """L-BFGS as torch.optim.LBFGS and Torch7's optim.lbfgs run it without a line search: one evaluation a step.
 
-Style transfer's published results come from this recursion (Nocedal & Wright 2006, algorithm 7.4, with a unit step). Optax's
-own `lbfgs` is another method: its line search spends several evaluations a step.
+Style transfer's published results come from this recursion (Nocedal & Wright 2006, algorithm 7.4, with a unit step).
+Optax's own `lbfgs` is another method: its line search spends several evaluations a step.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,25 +17,33 @@ from nstjax.types import Image, Scalar
 
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
 
+_TINY = 1e-37  # keeps a gradient of zero from dividing by zero
+
 
 class Pairs(NamedTuple):
-    """The last m steps s and changes of gradient y, in rings; `count` of them were ever stored."""
+    """The last m steps s and changes of gradient y, in rings; `pushed` counts all that ever were."""
 
     steps: Float[Array, "m h w 3"]
     changes: Float[Array, "m h w 3"]
     inverse_curvatures: Float[Array, "m"]  # 1 / (y . s)
-    count: Int[Array, ""]
+    pushed: Int[Array, ""]
+
+
+class Accepted(NamedTuple):
+    """The last accepted point: its loss and gradient, and the step that was taken from there."""
+
+    value: Scalar
+    gradient: Image
+    direction: Image
+    step_size: Scalar
 
 
 class LbfgsState(NamedTuple):
-    """What one update remembers for the next: the pairs, and the last accepted point's step, gradient and loss."""
+    """What one update remembers for the next."""
 
     pairs: Pairs
     scale: Scalar  # H0, the inverse Hessian's diagonal to begin with
-    direction: Image
-    step_size: Scalar
-    gradient: Image
-    value: Scalar
+    accepted: Accepted
 
 
 def lbfgs(
@@ -42,8 +51,8 @@ def lbfgs(
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
 
-    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, half the step is tried instead, and there are
-    no stopping tolerances.
+    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, half the step is tried instead; and there
+    are no stopping tolerances.
 
     Args:
         memory: pairs to remember; each costs two images.
@@ -55,47 +64,45 @@ def lbfgs(
     def init(image: Image) -> LbfgsState:
         ring, zeros = jnp.zeros((memory, *image.shape)), jnp.zeros_like(image)
         pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
-        return LbfgsState(pairs, jnp.float32(1), zeros, jnp.float32(0), zeros.copy(), jnp.float32(jnp.inf))
+        nowhere = Accepted(jnp.float32(jnp.inf), zeros, zeros.copy(), jnp.float32(0))
+        return LbfgsState(pairs, jnp.float32(1), nowhere)
 
     def update(
         gradient: Image, state: LbfgsState, image: Image | None = None, *, value: Scalar, learning_rate: Scalar
     ) -> tuple[Image, LbfgsState]:
-        jumped = ~(value <= max_increase * state.value)  # also when it isn't a number
-        step, change = state.step_size * state.direction, gradient - state.gradient
+        last = state.accepted
+        jumped = ~(value <= max_increase * last.value)  # also when it isn't a number
+        step, change = last.step_size * last.direction, gradient - last.gradient
         curvature = jnp.vdot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
         scale = jnp.where(useful, curvature / jnp.vdot(change, change), state.scale)
-        length = jnp.where(jnp.isinf(state.value), _first_step_size(gradient, first_step, pixel_range), 1.0)
 
-        advanced = LbfgsState(
-            pairs, scale, descent_direction(gradient, pairs, scale), length * learning_rate, gradient, value
-        )
-        retreated = state._replace(step_size=state.step_size / 2)
-        after = jax.tree.map(
-            lambda a, b: jnp.where(jumped, a, b), retreated._replace(pairs=0), advanced._replace(pairs=0)
-        )
-        after = after._replace(pairs=pairs)  # rings are the same either way: not worth a pass over all of them
-        return jnp.where(jumped, -1.0, 1.0) * after.step_size * after.direction, after
+        step_size = jnp.where(jnp.isinf(last.value), _first_step_size(gradient, first_step, pixel_range), 1.0)
+        onward = Accepted(value, gradient, descent_direction(gradient, pairs, scale), step_size * learning_rate)
+        back = last._replace(step_size=last.step_size / 2)
+        accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)
+        move = jnp.where(jumped, -accepted.step_size, accepted.step_size)  # back by half of the step that was too long
+        return move * accepted.direction, LbfgsState(pairs, scale, accepted)
 
-    return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
     """-H g by the two-loop recursion over the remembered pairs. Source: Nocedal & Wright (2006), algorithm 7.4."""
-    steps, changes, inverse_curvatures, count = pairs
+    steps, changes, inverse_curvatures, pushed = pairs
     memory = len(inverse_curvatures)
-    stored = jnp.minimum(count, memory)
+    stored = jnp.minimum(pushed, memory)
 
     def newest_to_oldest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
         q, alphas = carry
-        i = (count - 1 - j) % memory
+        i = (pushed - 1 - j) % memory
         alpha = inverse_curvatures[i] * jnp.vdot(steps[i], q)
         return q - alpha * changes[i], alphas.at[i].set(alpha)
 
     def oldest_to_newest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
         r, alphas = carry
-        i = (count - stored + j) % memory
+        i = (pushed - stored + j) % memory
         beta = inverse_curvatures[i] * jnp.vdot(changes[i], r)
         return r + steps[i] * (alphas[i] - beta), alphas
 
@@ -105,13 +112,13 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
 
 def _first_step_size(gradient: Image, rms: float | None, pixel_range: float) -> Scalar:
     if rms is not None:
-        return rms / (jnp.sqrt(jnp.mean(gradient**2)) + jnp.finfo(jnp.float32).tiny)
+        return rms / (jnp.sqrt(jnp.mean(gradient**2)) + _TINY)
     # The rule t = min(1, 1 / |g|_1) for pixels from 0 to r: there the gradient is g / r and the step r times ours.
-    return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + jnp.finfo(jnp.float32).tiny)) / pixel_range**2
+    return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY)) / pixel_range**2
 
 
 def _remember(pairs: Pairs, step: Image, change: Image, curvature: Scalar, useful: Array) -> Pairs:
-    i = pairs.count % len(pairs.inverse_curvatures)
+    i = pairs.pushed % len(pairs.inverse_curvatures)
 
     def put(ring: Array, new: Array) -> Array:
         return ring.at[i].set(jnp.where(useful, new, ring[i]))
@@ -120,5 +127,5 @@ def _remember(pairs: Pairs, step: Image, change: Image, curvature: Scalar, usefu
         put(pairs.steps, step),
         put(pairs.changes, change),
         put(pairs.inverse_curvatures, 1 / curvature),
-        pairs.count + jnp.int32(useful),
+        pairs.pushed + jnp.int32(useful),
     )

@@ -1,7 +1,7 @@
 """The loss of an image: a weighted sum of named terms, each comparing one statistic of one layer with its target.
 
-A term's name is its column in the log: `content/relu4_2`, `style/relu1_1`, `tv`. What is compared (`Objective`) is static,
-part of the compiled program; targets and weights are arguments, so that a sweep over them compiles once.
+A term's name is its column in the log: `content/relu4_2`, `style/relu1_1`, `tv`. What is compared (`Objective`) is
+static, part of the compiled program; targets and weights are arguments, so that a sweep over them compiles once.
 """
 
 from collections.abc import Sequence

@@ -24,8 +24,8 @@ Records = dict[str, Float[np.ndarray, "n"]]  # every term's weighted value, and 
 class State(NamedTuple):
     """All that one evaluation hands to the next.
 
-    The change that the optimizer proposed waits in `pending` until the next evaluation: so `image` is always the one that
-    was evaluated last, and n + 1 evaluations record the losses before and after each of n steps.
+    The change that the optimizer proposed waits in `pending` until the next evaluation: so `image` is always the one
+    that was evaluated last, and n + 1 evaluations record the losses before and after each of n steps.
     """
 
     image: Image
@@ -50,7 +50,7 @@ def advance(
     weights: Weights,
     learning_rates: Float[Array, "n"],
     num_evaluations: Int[Array, ""] | int,
-    average: Float[Array, ""] | float,
+    average: Scalar,
     *,
     objective: Objective,
     optimizer: Optimizer,
@@ -86,7 +86,7 @@ def advance(
 
 
 def _share(average: Scalar, evaluations: Scalar, better: Array) -> Scalar:
-    """How much of the new image goes into the result: of a bias-corrected moving average, or all of it if it is better."""
+    """How much of the new image goes into the result: its share of a bias-corrected average, or all if it is better."""
     return jnp.where(average > 0, (1 - average) / (1 - average**evaluations), jnp.float32(better))
 
 

@@ -8,7 +8,7 @@ The learning rate is an argument, not a part of the optimizer, so that a sweep o
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from nstjax.errors import UserError
 from nstjax.lbfgs import lbfgs
 from nstjax.types import Image, Scalar
 
-Optimizer = optax.GradientTransformationExtraArgs
+Optimizer: TypeAlias = optax.GradientTransformationExtraArgs
 Factory = Callable[..., Optimizer]
 
 
@@ -34,7 +34,7 @@ def first_order(factory: Callable[..., optax.GradientTransformation]) -> Factory
             updates, state = inner.update(gradient, state, image)
             return learning_rate * updates, state
 
-        return Optimizer(inner.init, update)  # type: ignore[arg-type]
+        return Optimizer(inner.init, update)
 
     create.__signature__ = inspect.signature(factory)  # type: ignore[attr-defined]
     return create

@@ -98,7 +98,7 @@ class RunFolder:
 def history_row(
     records: Mapping[str, np.ndarray], k: int, *, scale: int, step: int, evaluations: int, seconds: float
 ) -> dict[str, float]:
-    """A row of `history.csv`: the k-th evaluation after the `evaluations` before it; all terms weighted, and their sums."""
+    """A row of `history.csv`, of the k-th evaluation after the `evaluations` before: all terms weighted, and sums."""
     terms = {name: float(values[k]) for name, values in records.items()}
     row: dict[str, float] = {"scale": scale, "step": step, "evaluations": evaluations + k + 1, "seconds": seconds}
     row["total"] = terms["total"]

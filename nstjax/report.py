@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-
 from nstjax import images
 from nstjax.outputs import MANIFEST, RESULT
 

@@ -1,6 +1,6 @@
 """Coarse to fine: the sizes of a schedule, and carrying an image and an optimizer's moments up to the next."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp

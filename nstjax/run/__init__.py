@@ -51,7 +51,7 @@ def run(config: Config, folder: Path) -> Path:
         setup = out.seconds()
         with progress_bar(config.schedule) as show:
             for chunk in chunks(config, problem):
-                rows = out.record(chunk.records, scale=chunk.stage.index, first_step=chunk.first_step)
+                rows = out.record(chunk.records, scale=chunk.stage.number, first_step=chunk.first_step)
                 show(rows[-1], len(rows))
                 _preview(config, out, chunk, rows[-1])
                 if stop.is_set() or not math.isfinite(rows[-1]["total"]):
@@ -68,11 +68,11 @@ def run(config: Config, folder: Path) -> Path:
 
 def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
     """All evaluations of a run, scale after scale."""
-    state = None
+    state, step = None, 0
     for stage in stages(config, problem):
-        state, step = begin(config, problem, stage, state), 0
+        step, start = 0, begin(config, problem, stage, state)
         for state, records in optimize.optimize(
-            state, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+            start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
             objective=problem.objective, optimizer=stage.optimizer,
             average=config.optimizer.average, pause_every=config.preview_every,
         ):  # fmt: skip
@@ -93,7 +93,7 @@ def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.Sta
 
 def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:
     if config.preview_every and row["step"] % config.preview_every == 0:
-        out.preview(np.asarray(chunk.state.image), chunk.stage.index, int(row["step"]))
+        out.preview(np.asarray(chunk.state.image), chunk.stage.number, int(row["step"]))
         log.info(
             "step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style"))
         )
@@ -109,7 +109,7 @@ def _check_finite(row: Mapping[str, float]) -> None:
 
 
 def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:
-    """The result's terms, and the total of the content picture itself at the same size, which it is to be compared with."""
+    """The result's terms, and to compare it with, the total of the content picture itself at the same size."""
 
     def measure(image: jax.Array) -> tuple[float, dict[str, float]]:
         total, terms = optimize.measure(

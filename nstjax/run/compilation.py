@@ -15,15 +15,15 @@ class Stopwatch:
 
     seconds = 0.0
 
-    def add(self, event: str, duration: float, **_: object) -> None:
+    def add(self, event: str, duration_secs: float, **_: object) -> None:
         if event in _STAGES:
-            self.seconds += duration
+            self.seconds += duration_secs
 
 
 @contextmanager
 def timed_and_kept() -> Iterator[Stopwatch]:
     """Times compilations, and keeps them in the cache folder unless the user has chosen another place."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(files.cache_dir() / "xla"))
     stopwatch = Stopwatch()
     jax.monitoring.register_event_duration_secs_listener(stopwatch.add)

@@ -49,9 +49,9 @@ class Problem(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One scale of the schedule: its place in it, its steps and their optimizer, the content at its size, the targets."""
+    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets."""
 
-    index: int
+    number: int
     steps: int
     optimizer: optimizers.Optimizer
     content: Image

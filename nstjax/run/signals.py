@@ -21,7 +21,7 @@ def stop_requests() -> Iterator[threading.Event]:
 
     def request(number: int, frame: FrameType | None) -> None:
         requested.set()
-        signal.signal(number, usual[number])
+        signal.signal(number, usual[signal.Signals(number)])
 
     for number in usual:
         signal.signal(number, request)
