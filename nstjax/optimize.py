@@ -75,7 +75,8 @@ def advance(
         )
         evaluations = state.evaluations + 1
         share = _share(average, jnp.float32(evaluations), total < state.lowest)
-        result = jnp.where(share == 1, image, state.result + share * (image - state.result))
+        mixed = jnp.where(share == 1, image, state.result + share * (image - state.result))
+        result = jnp.where(jnp.isfinite(total), mixed, state.result)  # what has gone astray never gets into the picture
         lowest = jnp.fmin(total, state.lowest)
         records = {name: records[name].at[k].set(value) for name, value in {"total": total, **terms}.items()}
         return State(image, pending, optimizer_state, result, lowest, evaluations), records

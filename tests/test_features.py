@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ def network():
 
 
 def noise(height, width):
-    return np.random.default_rng(0).uniform(size=(height, width, 3)).astype(np.float32)
+    return jnp.asarray(np.random.default_rng(0).uniform(size=(height, width, 3)), jnp.float32)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def noise(height, width):
 def test_every_layer_has_pytorchs_values(network, case, settings, layers):
     """Recorded in float64; float32 comes within a hundred thousandth of the layer's root mean square."""
     run = jax.jit(lambda network, image: extract(network, image, layers, **settings))
-    for layer, found in run(network, GOLDEN["picture"]).items():
+    for layer, found in run(network, jnp.asarray(GOLDEN["picture"])).items():
         expected, rms = GOLDEN[f"{case}/{layer}/values"], GOLDEN[f"{case}/{layer}/rms"]
         assert found.shape == tuple(GOLDEN[f"{case}/{layer}/shape"])
         error = np.abs(np.asarray(found).reshape(-1)[GOLDEN[f"{layer}/indices"]] - expected).max() / rms
@@ -106,4 +107,4 @@ def test_another_convolution_can_be_injected(network):
         return jax.grad(lambda x: (VGG19(("relu2_1",), **settings).apply(params, x)["relu2_1"] ** 2).mean())(image)
 
     ours, theirs = gradient(), gradient(convolution=jax.lax.conv_general_dilated)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * jnp.abs(theirs).max())
