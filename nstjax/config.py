@@ -53,7 +53,7 @@ class SizingConfig:
     edge: str = one_of("long", "short", "area")  # area: the picture gets size * size pixels
     style: str = one_of("own", "content")  # sized by the same rule, or stretched to the content's height and width
     resample: str = one_of("lanczos", "bicubic", "bilinear")
-    space: str = one_of("linear", "srgb")  # average light, or the numbers in the file, as the papers' code does
+    space: str = one_of("linear", "srgb", "srgb8")  # average light, or the file's numbers, or these in 8 bits
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ Pixels are NumPy float32, `h w 3`, sRGB in [0, 1], without a batch axis. What a 
 of it, is stated at `load`; a file that can't be read is refused with a `UserError` of one line.
 """
 
-from nstjax.images.contract import MIN_SIDE, Pixels
+from nstjax.images.contract import MIN_SIDE, Pixels, quantize
 from nstjax.images.reading import MAX_BYTES, MAX_PIXELS, Picture, load
-from nstjax.images.sizes import fitted, resize
-from nstjax.images.writing import MAX_COMMENT, SUFFIXES, quantize, save, sheet
+from nstjax.images.sizes import fitted, measured, resize
+from nstjax.images.writing import MAX_COMMENT, SUFFIXES, save, sheet
 
 __all__ = [
     "MAX_BYTES",
@@ -19,6 +19,7 @@ __all__ = [
     "Pixels",
     "fitted",
     "load",
+    "measured",
     "quantize",
     "resize",
     "save",

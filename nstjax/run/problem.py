@@ -65,8 +65,8 @@ def prepare(config: Config) -> Problem:
     styles = (_open(config.style.name, config.style.path), *map(_open_name_or_path, config.style.blend))
     init = _open(None, config.init.path) if config.init.kind == "picture" else None
     for share in config.schedule.scales:
-        for each in (content, *styles):
-            _fitted(config, each, share)
+        for style in styles:
+            _style_shape(config, style, _content_shape(config, content, share))
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
     return Problem(
         content,
@@ -83,12 +83,9 @@ def stages(config: Config, problem: Problem) -> Iterator[Stage]:
     """The scales, each with its targets; computed when the loop comes to it."""
     blend = config.style.shares or (1.0,) * len(problem.styles)
     for index, (share, steps) in enumerate(zip(config.schedule.scales, config.schedule.steps, strict=True)):
-        content = _resized(config, problem.content, _fitted(config, problem.content, share))
-        stretched = config.sizing.style == "content"
-        styles = [
-            _resized(config, style, content.shape[:2] if stretched else _fitted(config, style, share))
-            for style in problem.styles
-        ]
+        shape = _content_shape(config, problem.content, share)
+        content = _resized(config, problem.content, shape)
+        styles = [_resized(config, style, _style_shape(config, style, shape)) for style in problem.styles]
         targets = objective.make_targets(problem.network, content, styles, blend, objective=problem.objective)
         yield Stage(index, steps, _optimizer(config, steps), content, targets)
 
@@ -132,9 +129,21 @@ def _path(text: str | None) -> Path | None:
     return Path(text).expanduser() if text else None
 
 
-def _fitted(config: Config, source: Source, share: float) -> tuple[int, int]:
+def _content_shape(config: Config, content: Source, share: float) -> tuple[int, int]:
+    return images.fitted(*_sides(content), round(config.size * share), config.sizing.edge)
+
+
+def _style_shape(config: Config, style: Source, content_shape: tuple[int, int]) -> tuple[int, int]:
+    """The style's size is what the content's came to, by the same measure: with rounding, an area isn't size * size."""
+    if config.sizing.style == "content":
+        return content_shape
+    size = images.measured(*content_shape, config.sizing.edge)
+    return images.fitted(*_sides(style), size, config.sizing.edge)
+
+
+def _sides(source: Source) -> tuple[int, int]:
     height, width, _ = source.picture.pixels.shape
-    return images.fitted(height, width, round(config.size * share), config.sizing.edge)
+    return height, width
 
 
 def _resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:

@@ -1,0 +1,80 @@
+"""Runs small enough for tests: two shallow layers, 48 pixels, a few steps, on pictures that need no network."""
+
+import csv
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from nstjax import images
+from nstjax.config import Config
+from nstjax.train import compose
+
+REPOSITORY = Path(__file__).parent.parent
+
+SHALLOW = ("objective.content.layers=[relu2_1]", "objective.style.layers=[relu1_1,relu2_1]")
+SMALL = ("size=48", "schedule=single", "schedule.steps=[3]", *SHALLOW)
+
+HEIGHT, WIDTH = 48, 41  # of grace_hopper, and of what `picture` writes, at size=48
+
+
+def small(*overrides: str) -> Config:
+    """The configuration of a small run."""
+    return compose([*SMALL, *overrides])
+
+
+def picture(path: Path, seed: int = 0) -> Path:
+    """Writes soft blotches that become HEIGHT x WIDTH at size=48, well inside the range of pixels."""
+    blotches = np.random.default_rng(seed).uniform(0.3, 0.7, (8, 7, 3)).astype(np.float32)
+    images.save(path, images.resize(blotches, 2 * HEIGHT, 2 * WIDTH))
+    return path
+
+
+def truncated(path: Path) -> Path:
+    """Writes the first half of a JPEG."""
+    data = picture(path.with_suffix(".jpg")).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def pixels(path: Path) -> images.Pixels:
+    return images.load(path).pixels
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's history.csv."""
+    with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a command that runs from another folder."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), **changes}
+
+
+@contextmanager
+def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
+    """A command line called as a function, from `folder`, leaves nothing behind: no log handler, argument or Hydra."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["command"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    root, handlers = logging.getLogger(), logging.getLogger().handlers[:]
+    levels = {name: logging.getLogger(name).level for name in (None, "nstjax")}
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    assert not GlobalHydra.instance().is_initialized()

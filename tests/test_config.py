@@ -1,0 +1,243 @@
+"""The schema of a run: what composes from `configs/` is what it allows, and a mistake is refused in one line."""
+
+import dataclasses
+import json
+import typing
+from types import UnionType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_runs import REPOSITORY
+
+from nstjax.config import Config, from_dict, to_dict
+from nstjax.errors import UserError
+from nstjax.images import sizes
+from nstjax.train import compose
+
+CONFIGS = REPOSITORY / "configs"
+GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in CONFIGS.iterdir()}
+GROUPS = {group: options for group, options in GROUPS.items() if options}  # but not Hydra's own, a level deeper
+OPTIONS = [f"{group}={option}" for group, options in GROUPS.items() for option in options]
+
+LEAST = {"objective": {"content": {"layers": ["relu4_2"]}}}  # the least that makes a run
+
+
+def built(values):
+    """A configuration from the least one and some nested changes."""
+
+    def merged(old, new):
+        both = {key: merged(old[key], new[key]) for key in old.keys() & new.keys() if isinstance(new[key], dict)}
+        return {**old, **new, **both}
+
+    return from_dict(merged(LEAST, values))
+
+
+def refusal(values):
+    with pytest.raises(UserError) as error:
+        built(values)
+    return str(error.value)
+
+
+def leaves(schema, prefix=""):
+    """Every field of the schema that is no group, with its key."""
+    for each in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(each.type):
+            yield from leaves(each.type, f"{prefix}{each.name}.")
+        else:
+            yield prefix + each.name, each
+
+
+def nested(key, value):
+    """{"a": {"b": value}} for "a.b"."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def scalars(hint, metadata):
+    if "names" in metadata:
+        return st.sampled_from(metadata["names"])
+    low, high = metadata.get("range", (0, 100))
+    low, high = max(low, -1e6), min(high, 1e6)
+    return {
+        int: st.integers(int(low), int(high)),
+        float: st.floats(low, high),
+        str: st.text(min_size=1),
+    }[hint]
+
+
+def values(schema):
+    """Values that the schema allows; every list has two entries, so that all lengths agree."""
+    strategies = {}
+    for each in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(each.type):
+            strategies[each.name] = values(each.type)
+        elif isinstance(each.type, UnionType):
+            strategies[each.name] = st.none() | scalars(typing.get_args(each.type)[0], each.metadata)
+        elif typing.get_origin(each.type) is tuple:
+            entries = 1 if each.name == "blend" else 2
+            entry = scalars(typing.get_args(each.type)[0], each.metadata)
+            strategies[each.name] = st.lists(entry, min_size=entries, max_size=entries)
+        elif typing.get_origin(each.type) is dict:
+            strategies[each.name] = st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False) | st.text())
+        else:
+            strategies[each.name] = scalars(each.type, each.metadata)
+    return st.fixed_dictionaries(strategies)
+
+
+def consistent(values):
+    started = values["init"]["kind"] != "picture" or values["init"]["path"]
+    return started and (values["style"]["name"] or values["style"]["path"]) and sum(values["style"]["shares"]) > 0
+
+
+def test_the_defaults_build_without_any_file():
+    config = Config()
+    assert (config.size, config.seed, config.weights.source) == (512, 0, "caffe-8bit")
+
+
+def test_the_default_command_composes():
+    config = compose()
+    assert (config.preset, config.content.name, config.style.name) == ("default", "grace_hopper", "starry")
+    assert len(config.schedule.scales) == len(config.schedule.steps) > 1
+
+
+@settings(deadline=None)
+@given(values(Config).filter(consistent))
+def test_a_configuration_survives_json(values):
+    config = from_dict(values)
+    assert from_dict(to_dict(config)) == config
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+@settings(deadline=None, max_examples=30)
+@given(values(Config).filter(consistent))
+def test_every_value_arrives_where_it_was_given(values):
+    assert json.loads(json.dumps(to_dict(from_dict(values)))) == json.loads(json.dumps(values))
+
+
+def test_there_is_a_group_for_every_choice_of_files():
+    assert set(GROUPS) == {"content", "init", "optimizer", "preset", "schedule", "style"}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_file_of_every_group_composes(option):
+    own_picture = ["init.path=photo.jpg"] if option == "init=picture" else []
+    config = compose([option, *own_picture])
+    group, _, name = option.partition("=")
+    if group in ("content", "style"):
+        assert getattr(config, group).name == name
+    if group == "preset":
+        assert config.preset == name
+
+
+def test_a_preset_gives_way_to_the_command_line():
+    config = compose(["preset=gatys2016", "optimizer=adam", "size=300", "objective.style_weight=7"])
+    assert (config.optimizer.name, config.size, config.objective.style_weight) == ("adam", 300, 7.0)
+    assert config.sizing.edge == "short"
+
+
+@pytest.mark.parametrize(
+    ("key", "registry"),
+    [("sizing.edge", sizes._EDGES), ("sizing.resample", sizes._RESAMPLE), ("sizing.space", sizes._SPACES)],
+)
+def test_names_of_sizing_are_those_of_its_room(key, registry):
+    assert set(dict(leaves(Config))[key].metadata["names"]) == set(registry)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"typo": 1}, "unknown key 'typo'; the keys are preset, content, style, size, seed"),
+        ({"objective": {"typo": 1}}, "'typo'; the keys in objective are content_weight, style_weight, tv_weight"),
+        ({"objective": {"style": {"typo": 1}}}, "'typo'; the keys in objective.style are layers, layer_weights"),
+        ({"objective": 3}, "objective is a group of keys (content_weight, style_weight"),
+        ({"objective": {"tv": None}}, "objective.tv is a group of keys (form, pixel_range)"),
+        ({"size": -1}, "size=-1 is out of range; it takes a number from 16 to 65536"),
+        ({"size": 512.5}, "size=512.5 has the wrong type; it takes a whole number"),
+        ({"size": True}, "size=True has the wrong type; it takes a whole number"),
+        ({"size": 10**400}, "is out of range; it takes a number from 16 to 65536"),
+        ({"seed": None}, "seed=None has the wrong type; it takes a whole number"),
+        ({"seed": 2**32}, "seed=4294967296 is out of range"),
+        ({"objective": {"style_weight": "abc"}}, "objective.style_weight='abc' has the wrong type; it takes a number"),
+        ({"objective": {"style_weight": True}}, "objective.style_weight=True has the wrong type; it takes a number"),
+        ({"objective": {"style_weight": float("nan")}}, "objective.style_weight=nan is out of range; it takes a number"),
+        ({"objective": {"tv_weight": float("inf")}}, "objective.tv_weight=inf is out of range"),
+        ({"objective": {"content_weight": -1e-9}}, "objective.content_weight=-1e-09 is out of range"),
+        ({"objective": {"content_weight": 10**400}}, "is out of range; it takes a number of at least 0"),
+        ({"optimizer": {"average": 1.0}}, "optimizer.average=1.0 is out of range; it takes a number from 0 to 0.99999"),
+        ({"optimizer": {"name": "adamm"}}, "optimizer.name=adamm is not known; choose one of lbfgs, adabelief, adam"),
+        ({"optimizer": {"name": 3}}, "optimizer.name=3 has the wrong type; it takes text"),
+        ({"optimizer": {"parameters": 3}}, "optimizer.parameters=3 has the wrong type; it takes keys and values"),
+        ({"content": {"path": 3}}, "content.path=3 has the wrong type; it takes text"),
+        ({"content": {"path": ""}}, "content.path is empty"),
+        ({"style": {"name": None}}, "style has neither a name nor a path"),
+        ({"objective": {"style": {"layers": ["conv9_9"]}}}, "conv9_9 is not known; choose one of conv1_1, relu1_1"),
+        ({"objective": {"style": {"layers": "relu1_1"}}}, "layers='relu1_1' has the wrong type; it takes a list"),
+        ({"schedule": {"steps": 7}}, "schedule.steps=7 has the wrong type; it takes a list, as [a,b]"),
+        ({"schedule": {"steps": [7.5]}}, "7.5 has the wrong type; it takes a whole number"),
+        ({"schedule": {"steps": [False]}}, "False has the wrong type; it takes a whole number"),
+        ({"schedule": {"steps": [-1]}}, "-1 is out of range; it takes a number of at least 0"),
+        ({"schedule": {"scales": [1.5]}}, "1.5 is out of range; it takes a number from 0.01 to 1"),
+        (
+            {"schedule": {"steps": [1, 2]}},
+            "schedule.steps has 2 entries for the 1 of schedule.scales; give one for each",
+        ),
+        ({"schedule": {"steps": []}}, "schedule.steps"),
+        ({"schedule": {"steps": [], "scales": []}}, "schedule.s"),
+        (
+            {"objective": {"style": {"layers": ["relu1_1"], "layer_weights": [1, 2]}}},
+            "objective.style.layer_weights has 2 entries for the 1 of objective.style.layers; give one for each",
+        ),
+        ({"objective": {"content": {"layer_weights": [1, 2]}}}, "objective.content.layer_weights has 2 entries"),
+        ({"objective": {"style": {"layers": ["relu1_1", "relu1_1"]}}}, "objective.style.layers names relu1_1 twice"),
+        ({"objective": {"content": {"layers": []}}}, "neither objective.content.layers nor objective.style.layers"),
+        ({"style": {"shares": [1, 2]}}, "style.shares has 2 entries for the 1 of style and style.blend"),
+        ({"style": {"shares": [0]}}, "style.shares are all zero; give at least one style a share"),
+        ({"style": {"blend": ["a.jpg"], "shares": [0, 0.0]}}, "style.shares are all zero"),
+        ({"init": {"kind": "picture"}}, "init=picture needs the picture's file: give init.path=FILE"),
+        ({"init": {"kind": "photo"}}, "init.kind=photo is not known; choose one of content, style, noise"),
+    ],
+)
+def test_a_mistake_is_refused_in_one_line_that_names_it(values, text):
+    said = refusal({"style": {"name": "starry"}, "content": {"name": "grace_hopper"}} | values)
+    assert text in said
+    assert "\n" not in said
+
+
+def test_an_entry_of_a_list_is_named_by_its_place():
+    assert refusal({"schedule": {"scales": [1, 1], "steps": [7, "a"]}}).startswith("schedule.steps[1]='a'")
+
+
+@pytest.mark.parametrize(("key", "leaf"), list(leaves(Config)))
+def test_every_key_refuses_what_has_another_type(key, leaf):
+    assert refusal(nested(key, object())).startswith(f"{key}=<object")
+
+
+@pytest.mark.parametrize(
+    ("key", "bounds"), [(key, leaf.metadata["range"]) for key, leaf in leaves(Config) if "range" in leaf.metadata]
+)
+def test_every_number_has_bounds_that_hold(key, bounds):
+    for beyond in (bounds[0] - 1, bounds[1] + 1):
+        number = beyond if beyond in (float("inf"), float("-inf")) else type(beyond)(beyond)
+        is_list = "tuple" in str(dict(leaves(Config))[key].type)
+        is_whole = "int" in str(dict(leaves(Config))[key].type)
+        if is_whole and number == float("inf"):
+            continue
+        assert "is out of range" in refusal(nested(key, [number] if is_list else number))
+
+
+def test_a_whole_number_does_where_a_number_is_asked_for():
+    config = built({"objective": {"style_weight": 1000}, "schedule": {"scales": [1]}})
+    assert type(config.objective.style_weight) is float
+    assert type(config.schedule.scales[0]) is float
+
+
+def test_layers_without_weights_weigh_one_each():
+    config = built({"objective": {"style": {"layers": ["relu1_1", "relu2_1"]}}})
+    assert list(config.objective.style.weighted_layers()) == [("relu1_1", 1.0), ("relu2_1", 1.0)]
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        compose().size = 3

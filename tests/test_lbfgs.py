@@ -1,0 +1,227 @@
+"""L-BFGS: torch's recursion step for step, and what ours adds to it, the guard against jumps and the scaled first step."""
+
+from collections import deque
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nstjax.lbfgs import descent_direction, lbfgs
+
+SHAPE = (3, 4, 3)
+UNGUARDED = {"max_increase": float("inf")}  # as torch is
+ONE = jnp.float32(1)
+
+
+# torch.optim.LBFGS(line_search_fn=None), one evaluation a step, in NumPy
+
+
+def torch_trajectory(function, x, steps, *, memory, lr=1.0):
+    """The points that are evaluated, and how many pairs were forgotten for their curvature."""
+    gradient = jax.jit(jax.grad(function))
+    points, pairs, scale, forgotten = [x], deque(maxlen=memory), 1.0, 0
+    g = np.asarray(gradient(x))
+    d, t = -g, min(1.0, 1 / np.abs(g).sum()) * lr
+    for _ in range(steps):
+        x, old = x + t * d, g
+        points.append(x)
+        g = np.asarray(gradient(x))
+        y, s = g - old, t * d
+        if y @ s > 1e-10:
+            pairs.append((y, s, 1 / (y @ s)))
+            scale = (y @ s) / (y @ y)
+        else:
+            forgotten += 1
+        d, t = -times_inverse_hessian(g, pairs, scale), lr
+    return np.array(points), forgotten
+
+
+def times_inverse_hessian(q, pairs, scale):
+    alphas = []
+    for y, s, rho in reversed(pairs):
+        alphas.append(rho * (s @ q))
+        q = q - alphas[-1] * y
+    q = scale * q
+    for (y, s, rho), alpha in zip(pairs, reversed(alphas), strict=True):
+        q = q + s * (alpha - rho * (y @ q))
+    return q
+
+
+# Functions of 36 numbers, none of them ever negative
+
+
+def quadratic(x):
+    """Condition number 1000."""
+    return 0.5 * (np.logspace(-1, 2, x.size) * (x - 1) ** 2).sum()
+
+
+def valley(x, steepness=3):
+    """Rosenbrock's has steepness 100, on which unit steps without a line search diverge."""
+    return (steepness * (x[1:] - x[:-1] ** 2) ** 2).sum() + ((1 - x[:-1]) ** 2).sum()
+
+
+def double_wells(x):
+    """Concave around zero: near there, pairs have negative curvature."""
+    return (np.linspace(1, 4, x.size) * (x**2 - 1) ** 2 / 4).sum()
+
+
+def start(scale=1.0):
+    return scale * np.random.default_rng(0).normal(size=36)
+
+
+def trajectory(optimizer, function, x, steps, learning_rate=ONE):
+    """The points that `optimizer` evaluates, flat."""
+    loss = jax.value_and_grad(lambda image: function(image.reshape(-1)))
+
+    @jax.jit
+    def step(image, state):
+        value, gradient = loss(image)
+        updates, state = optimizer.update(gradient, state, image, value=value, learning_rate=learning_rate)
+        return image + updates, state
+
+    image = jnp.asarray(x.reshape(SHAPE))
+    points, state = [image], optimizer.init(image)
+    for _ in range(steps):
+        image, state = step(image, state)
+        points.append(image)
+    return np.array(points).reshape(steps + 1, -1)
+
+
+FUNCTIONS = pytest.mark.parametrize(
+    ("function", "x", "steps"), [(quadratic, start(), 40), (valley, start(0.3), 40), (double_wells, start(0.01), 15)]
+)
+
+
+@FUNCTIONS
+@pytest.mark.parametrize(("memory", "lr"), [(3, 1.0), (100, 0.5)])
+def test_the_trajectory_is_torchs(function, x, steps, memory, lr):
+    """In float64: a memory of 3 overflows, and the double wells' first pairs are forgotten."""
+    with jax.enable_x64(True):
+        expected, forgotten = torch_trajectory(function, x, steps, memory=memory, lr=lr)
+        found = trajectory(lbfgs(memory, **UNGUARDED), function, x, steps, jnp.float64(lr))
+    assert forgotten > 0 or function is not double_wells
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_the_trajectory_is_torchs_in_float32_too():
+    """As far as rounding lets two of them agree."""
+    expected, _ = torch_trajectory(quadratic, np.float32(start()), 15, memory=5)
+    found = trajectory(lbfgs(5, **UNGUARDED), quadratic, np.float32(start()), 15)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@FUNCTIONS
+def test_pixel_range_counts_pixels_from_zero_to_it(function, x, steps):
+    """The same as torch on a variable 255 times as large, also while H0 is still torch's 1."""
+    with jax.enable_x64(True):
+        expected, _ = torch_trajectory(function, x, steps, memory=10)
+        optimizer = lbfgs(10, pixel_range=255.0, **UNGUARDED)
+        found = 255 * trajectory(optimizer, lambda pixels: function(255 * pixels), x / 255, steps, jnp.float64(1))
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+# One update at a time, with gradients made by hand
+
+
+def image_of(*numbers):
+    return jnp.zeros(SHAPE).at[0, 0].set(jnp.asarray(numbers, jnp.float32))
+
+
+def fed(optimizer, evaluations, learning_rate=ONE):
+    """The updates and states after (value, gradient) pairs."""
+    state, outcomes = optimizer.init(jnp.zeros(SHAPE)), []
+    for value, gradient in evaluations:
+        updates, state = optimizer.update(gradient, state, value=jnp.float32(value), learning_rate=learning_rate)
+        outcomes.append((updates, state))
+    return outcomes
+
+
+@pytest.mark.parametrize(("gradient", "length"), [((30, -40, 30), 0.01), ((0.3, -0.4, 0.1), 1)])
+@pytest.mark.parametrize("lr", [1.0, 0.25])
+def test_the_first_step_has_a_sum_of_magnitudes_of_at_most_one(gradient, length, lr):
+    [(update, _)] = fed(lbfgs(), [(1, image_of(*gradient))], jnp.float32(lr))
+    np.testing.assert_allclose(update, -lr * length * image_of(*gradient), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("lr", [1.0, 0.25])
+def test_a_first_step_asked_for_is_met_exactly(size, lr):
+    gradient = size * jnp.asarray(start().reshape(SHAPE), jnp.float32)
+    [(update, _)] = fed(lbfgs(first_step=0.01), [(1, gradient)], jnp.float32(lr))
+    np.testing.assert_allclose(np.sqrt(np.mean(np.square(update))), lr * 0.01, rtol=1e-5)
+    assert jnp.vdot(update, gradient) < 0
+
+
+@pytest.mark.parametrize("first_step", [None, 0.01])
+def test_at_an_optimum_there_is_no_step(first_step):
+    for update, state in fed(lbfgs(first_step=first_step), [(0, jnp.zeros(SHAPE))] * 3):
+        np.testing.assert_array_equal(update, jnp.zeros(SHAPE))
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize(("curvature", "pushed"), [(1.1e-10, 1), (0.9e-10, 0), (0, 0), (-1, 0)])
+def test_a_pair_with_too_little_curvature_is_forgotten(curvature, pushed):
+    """The first step is -1e-5, so the change of gradient is curvature / -1e-5."""
+    second = image_of(1e-5 - curvature * 1e5, 0, 0)
+    update, state = fed(lbfgs(), [(1, image_of(1e-5, 0, 0)), (1, second)])[-1]
+    assert state.pairs.pushed == pushed
+    assert bool((update == -second).all()) == (pushed == 0)
+
+
+def test_a_forgotten_pair_leaves_memory_and_scale_as_they_were():
+    first, second = image_of(0.5, 0.25, 0), image_of(0.25, 0.2, 0)
+    _, (before, _), (after, state) = fed(lbfgs(), [(1, first), (1, second), (1, 2 * second)])
+    assert state.pairs.pushed == 1
+    np.testing.assert_allclose(after, 2 * before, rtol=1e-6)  # the same inverse Hessian, twice the gradient
+
+
+def test_the_newest_pair_fulfils_the_secant_equation():
+    gradients = [image_of(0.5, 0.25, 0.1), image_of(0.25, 0.2, 0.09), image_of(0.05, 0.15, 0.08)]
+    _, state = fed(lbfgs(2), [(1, gradient) for gradient in gradients])[-1]
+    newest = (state.pairs.pushed - 1) % 2
+    found = descent_direction(state.pairs.changes[newest], state.pairs, state.scale)
+    np.testing.assert_allclose(found, -state.pairs.steps[newest], rtol=1e-5, atol=1e-7)
+
+
+# The guard against jumps
+
+
+@pytest.mark.parametrize("jump", [20.1, float("inf"), float("nan")])
+def test_after_a_jump_half_the_step_is_tried_then_a_quarter(jump):
+    gradient, wild = image_of(0.5, 0.25, 0), image_of(jump, 7, jump)
+    (first, _), (second, _), (third, _), (_, state) = fed(
+        lbfgs(), [(10, gradient), (jump, wild), (jump, wild), (11, gradient / 2)]
+    )
+    np.testing.assert_allclose(first + second, first / 2)
+    np.testing.assert_allclose(first + second + third, first / 4)
+    np.testing.assert_allclose(state.pairs.steps[0], first / 4)
+    np.testing.assert_allclose(state.pairs.changes[0], -gradient / 2)
+    assert (state.pairs.pushed, state.accepted.value) == (1, 11)
+
+
+def test_a_loss_of_twice_the_last_one_is_no_jump():
+    (_, _), (_, state) = fed(lbfgs(), [(10, image_of(0.5, 0, 0)), (20, image_of(0.25, 0, 0))])
+    assert state.accepted.value == 20
+
+
+def test_the_guard_descends_where_steps_too_long_diverge():
+    """Three times the unit step."""
+    guarded, unguarded = (
+        quadratic(trajectory(lbfgs(10, **guard), quadratic, np.float32(start()), 40, jnp.float32(3))[-1])
+        for guard in ({}, UNGUARDED)
+    )
+    assert guarded < quadratic(start()) / 10
+    assert not unguarded < quadratic(start()) * 1e6
+
+
+def test_updates_compile_once():
+    """What `update` returns has the types, weak ones included, of what `init` returns."""
+    traces = []
+
+    def counted(x):
+        traces.append(x.shape)
+        return quadratic(x)
+
+    trajectory(lbfgs(3, first_step=0.01), counted, np.float32(start()), 5)
+    assert len(traces) == 1

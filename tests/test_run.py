@@ -1,0 +1,338 @@
+"""One run: what its folder holds, that it is the same every time, and what becomes of it when something is wrong."""
+
+import hashlib
+import json
+import signal
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from small_runs import HEIGHT, SHALLOW, SMALL, WIDTH, history, manifest, picture, pixels, small, truncated
+
+from nstjax import assets, features, images, objective, weights
+from nstjax.config import from_dict, to_dict
+from nstjax.errors import UserError
+from nstjax.run import run
+from nstjax.train import compose
+
+PRESETS = ("default", "gatys2016", "johnson2015", "pastiche", "tutorial")
+STYLE_LAYERS = [f"style/relu{block}_1" for block in range(1, 6)]
+HEADER = ["scale", "step", "evaluations", "seconds", "total", "content", "style", "tv", "content/relu4_2", *STYLE_LAYERS]
+FACTS = {
+    "status", "config", "seed", "precision", "versions", "evaluations", "pictures", "weights", "device", "size",
+    "final", "content_total", "seconds",
+}  # fmt: skip
+
+
+def ran(folder, *overrides):
+    """The folder of a small run."""
+    run(small(*overrides), folder)
+    return folder
+
+
+def refusal(config, folder):
+    with pytest.raises(UserError) as error:
+        run(config, folder)
+    return str(error.value)
+
+
+def levels(folder):
+    """The result's pixels, from 0 to 255."""
+    return pixels(folder / "result.png") * 255
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    """The default preset as it is, but small: coarse to fine, all its layers."""
+    return compose(["size=64", "schedule.scales=[0.75,1]", "schedule.steps=[2,3]"])
+
+
+@pytest.fixture(scope="module")
+def folder(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first")
+    assert run(recipe, folder) == folder / "result.png"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def again(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("again")
+    run(recipe, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def three_steps(tmp_path_factory):
+    """A run of SMALL as it is, to compare others with."""
+    return ran(tmp_path_factory.mktemp("three_steps"))
+
+
+def test_the_folder_holds_what_it_should_and_nothing_else(folder):
+    assert {path.name for path in folder.iterdir()} == {"result.png", "history.csv", "manifest.json"}
+
+
+def test_the_history_has_a_row_for_each_evaluation_of_each_scale(folder):
+    assert (folder / "history.csv").read_text().splitlines()[0] == ",".join(HEADER)
+    rows = history(folder)
+    assert [(row["scale"], row["step"]) for row in rows] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3)]
+    assert [row["evaluations"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    seconds = [row["seconds"] for row in rows]
+    assert sorted(seconds) == seconds
+    assert seconds[0] > 0
+
+
+def test_terms_are_weighted_and_sum_to_the_total(folder):
+    for row in history(folder):
+        assert row["total"] == pytest.approx(row["content"] + row["style"] + row["tv"], rel=1e-5)
+        assert row["content"] == pytest.approx(row["content/relu4_2"])
+        assert row["style"] == pytest.approx(sum(row[layer] for layer in STYLE_LAYERS), rel=1e-5)
+
+
+def test_the_first_row_is_the_loss_of_the_init_before_any_update(three_steps):
+    config = small()
+    content, style = (pixels(assets.resolve(name)) for name in ("grace_hopper", "starry"))
+    content = jnp.asarray(images.resize(content, HEIGHT, WIDTH, resample="lanczos", space="linear"))
+    style = jnp.asarray(images.resize(style, 33, 48, resample="lanczos", space="linear"))
+    compared = objective.from_config(config.objective, features.extractor(pooling="average"))
+    network = weights.load("caffe-8bit")
+    targets = objective.make_targets(network, content, [style], [1.0], objective=compared)
+    of_terms = objective.weights_from_config(config.objective)
+    total, terms = objective.evaluate(content, network, targets, of_terms, objective=compared)
+    first = history(three_steps)[0]
+    assert first["total"] == pytest.approx(float(total), rel=1e-4)
+    assert first["style/relu2_1"] == pytest.approx(float(terms["style/relu2_1"]), rel=1e-4)
+    assert first["content"] == pytest.approx(0, abs=1e-4 * first["total"])
+
+
+def test_the_manifest_tells_everything_about_the_run(folder, recipe):
+    facts = manifest(folder)
+    assert set(facts) == FACTS
+    assert (facts["status"], facts["seed"], facts["precision"]) == ("done", 0, "highest")
+    assert from_dict(facts["config"]) == recipe
+    assert set(facts["versions"]) == {"nstjax", "python", "jax", "jaxlib", "flax", "optax", "numpy", "pillow"}
+    assert facts["device"].startswith(jax.devices()[0].platform)
+    assert (facts["evaluations"], facts["size"]) == (7, [55, 64])
+
+
+def test_the_manifest_identifies_the_pictures_and_the_weights(folder):
+    facts = manifest(folder)
+    photograph, painting = assets.resolve("grace_hopper"), assets.resolve("starry")
+    (style,) = facts["pictures"]["style"]
+    for source, path, size in (
+        (facts["pictures"]["content"], photograph, (512, 600)),
+        (style, painting, (768, 522)),
+    ):
+        assert source["path"] == str(path)
+        assert source["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert (source["width"], source["height"]) == size
+    assert "init" not in facts["pictures"]
+    file = weights.locate("caffe-8bit")
+    assert facts["weights"] == {"path": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def test_the_manifests_last_terms_are_those_of_the_result(folder):
+    """Of the best image of the last scale, that is."""
+    final = manifest(folder)["final"]
+    rows = history(folder)
+    assert list(final) == ["total", *HEADER[8:], "tv"]
+    assert final["total"] == pytest.approx(sum(value for name, value in final.items() if name != "total"), rel=1e-5)
+    assert final["total"] == pytest.approx(min(row["total"] for row in rows if row["scale"] == 1), rel=1e-4)
+    assert final["total"] < manifest(folder)["content_total"]
+
+
+def test_seconds_are_told_apart(folder):
+    seconds = manifest(folder)["seconds"]
+    assert list(seconds) == ["setup", "compile", "run", "total"]
+    assert sum(seconds.values()) == pytest.approx(2 * seconds["total"], abs=0.01)
+    assert min(seconds.values()) >= 0
+
+
+def test_the_same_run_twice_gives_the_same_bytes(folder, again):
+    assert (folder / "result.png").read_bytes() == (again / "result.png").read_bytes()
+    without_seconds = [[{**row, "seconds": 0} for row in history(each)] for each in (folder, again)]
+    assert without_seconds[0] == without_seconds[1]
+    first, second = ({**manifest(each), "seconds": 0} for each in (folder, again))
+    assert first == second
+
+
+def test_the_picture_carries_its_configuration(folder, recipe):
+    with Image.open(folder / "result.png") as picture:
+        assert picture.size == (55, 64)
+        assert from_dict(json.loads(picture.text["nstjax"])) == recipe
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_runs_small(preset, tmp_path):
+    config = compose([f"preset={preset}", "size=48", "schedule.scales=[1]", "schedule.steps=[2]"])
+    run(config, tmp_path)
+    rows = history(tmp_path)
+    assert (manifest(tmp_path)["status"], len(rows)) == ("done", 3)
+    assert list(rows[0])[8:] == HEADER[8:]
+    assert all(row["total"] < 4 * rows[0]["total"] for row in rows)
+    pictures = sorted(path.name for path in tmp_path.glob("previews/*"))
+    assert pictures == (["scale0_step00000.png"] if preset == "tutorial" else [])
+
+
+def test_noise_is_a_sound_start(tmp_path):
+    """There L-BFGS may find no curvature to begin with; it must not take a raw gradient for a step."""
+    config = compose(["init=noise", "size=48", "schedule.scales=[1]", "schedule.steps=[2]"])
+    run(config, tmp_path)
+    totals = [row["total"] for row in history(tmp_path)]
+    assert max(totals) < 4 * totals[0]
+    assert min(totals) < totals[0]
+
+
+def test_previews_are_named_by_scale_and_step(tmp_path):
+    ran(tmp_path, "preview_every=2", "schedule.scales=[0.9,1]", "schedule.steps=[1,4]")
+    previews = sorted(tmp_path.glob("previews/*"))
+    assert [path.name for path in previews] == [
+        f"scale{scale}_step{step:05d}.png" for scale, step in ((0, 0), (1, 0), (1, 2), (1, 4))
+    ]
+    assert [pixels(path).shape for path in previews] == [(43, 37, 3), *3 * [(HEIGHT, WIDTH, 3)]]
+
+
+def test_previews_change_nothing_of_the_result(tmp_path, three_steps):
+    watched = ran(tmp_path, "preview_every=1")
+    assert np.array_equal(levels(watched), levels(three_steps))
+
+
+def test_an_average_is_the_mean_of_the_iterates_of_the_last_scale(tmp_path):
+    """Bias corrected: after k evaluations the newest image has (1 - a) / (1 - a^k) of it."""
+    photograph = picture(tmp_path / "photo.png")
+    adam = ("optimizer=adam", "optimizer.average=0.9", "optimizer.learning_rate=0.01")
+    scales = ("schedule.scales=[0.9,1]", "schedule.steps=[2,3]")
+    ran(tmp_path / "run", f"content.path={photograph}", *adam, *scales, "preview_every=1")
+    iterates = [pixels(path) * 255 for path in sorted((tmp_path / "run").glob("previews/scale1*"))]
+    share = [0.9 ** (3 - k) * 0.1 / (1 - 0.9**4) for k in range(4)]
+    assert sum(share) == pytest.approx(1)
+    mean = sum(s * image for s, image in zip(share, iterates, strict=True))
+    assert np.abs(mean - levels(tmp_path / "run")).max() <= 1.01  # both were rounded to 8 bits
+    assert np.abs(iterates[-1] - levels(tmp_path / "run")).max() > 1.5
+
+
+def test_the_next_scale_begins_where_the_last_one_ended(tmp_path):
+    folder = ran(tmp_path, "schedule.scales=[0.9,1]", "schedule.steps=[3,0]", "preview_every=3")
+    coarse, fine = (pixels(folder / "previews" / f"scale{n}.png") for n in ("0_step00003", "1_step00000"))
+    start = images.resize(coarse, HEIGHT, WIDTH, resample="bicubic")
+    unchanged = images.resize(images.resize(pixels(assets.resolve("grace_hopper")), 43, 37), HEIGHT, WIDTH)
+    assert np.abs(fine - start).mean() < 0.01
+    assert np.abs(fine - unchanged).mean() > 2 * np.abs(fine - start).mean()
+
+
+@pytest.mark.parametrize("kind", ["content", "style", "picture"])
+def test_without_steps_the_result_is_the_picture_to_start_from(kind, tmp_path):
+    files = {name: picture(tmp_path / f"{name}.png", seed) for seed, name in enumerate(("content", "style", "picture"))}
+    paths = [f"content.path={files['content']}", f"style.path={files['style']}", f"+init.path={files['picture']}"]
+    ran(tmp_path / "run", "schedule.steps=[0]", "sizing.style=content", *paths, f"init.kind={kind}")
+    expected = images.resize(pixels(files[kind]), HEIGHT, WIDTH, resample="lanczos", space="linear")
+    assert np.abs(levels(tmp_path / "run") - expected * 255).max() <= 0.51
+    assert len(history(tmp_path / "run")) == 1
+    assert ("init" in manifest(tmp_path / "run")["pictures"]) == (kind == "picture")
+
+
+@pytest.mark.parametrize("init", ["noise", "mixed", "statistics", "neural_style"])
+def test_what_is_random_comes_from_the_seed(init, tmp_path):
+    one, same, other = (
+        levels(ran(tmp_path / name, "schedule.steps=[0]", f"init={init}", f"seed={seed}"))
+        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+    )
+    assert np.array_equal(one, same)
+    difference = np.abs(one - other)
+    assert difference.max() <= 1 if init == "neural_style" else difference.mean() > 3
+
+
+def test_a_share_of_zero_takes_a_style_out_of_the_blend(tmp_path, three_steps):
+    alone = history(three_steps)[0]
+    zero, half = (
+        history(ran(tmp_path / name, "style.blend=[great_wave]", f"style.shares={shares}"))[0]
+        for name, shares in (("zero", "[2,0]"), ("half", "[1,1]"))
+    )
+    assert zero["total"] == pytest.approx(alone["total"], rel=1e-4)
+    assert half["total"] != pytest.approx(alone["total"], rel=1e-2)
+
+
+def test_styles_blend_from_names_and_files(tmp_path):
+    painting = picture(tmp_path / "painting.png")
+    ran(tmp_path / "run", f"style.blend=[great_wave,{painting}]", "style.shares=[1,2,3]")
+    paths = [style["path"] for style in manifest(tmp_path / "run")["pictures"]["style"]]
+    assert paths == [str(assets.resolve("starry")), str(assets.resolve("great_wave")), str(painting)]
+
+
+@pytest.mark.parametrize("key", ["content.path", "style.path", "weights.path"])
+def test_a_bad_file_fails_the_run_and_leaves_no_picture(key, tmp_path):
+    """Not even that of an earlier run in the same folder."""
+    bad = truncated(tmp_path / "bad.jpg")
+    folder = ran(tmp_path / "run", "preview_every=3", "schedule.steps=[0]")
+    reason = refusal(small(f"{key}={bad}"), folder)
+    assert str(bad) in reason
+    assert "\n" not in reason
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["manifest.json"]
+    assert (manifest(folder)["status"], manifest(folder)["reason"]) == ("failed", reason)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["content.name=nosuch"], "no picture is called 'nosuch'; known: "),
+        (["style.blend=[nosuch]"], "nosuch"),
+        (["size=18"], "size=18"),
+        (["size=32", "schedule.scales=[0.25,1]", "schedule.steps=[1,1]"], "0.25"),
+        (["optimizer=adam", "+optimizer.parameters.b3=1"], "optimizer.parameters.b3: adam has no such parameter; it"),
+        (["optimizer.parameters.memory=abc"], "optimizer.parameters.memory='abc'"),
+        (["optimizer.parameters.memory=[1]"], "optimizer.parameters.memory="),
+        (["optimizer=adam", "optimizer.parameters.b1=abc"], "optimizer.parameters.b1='abc'"),
+        (["weights.source=keras"], "weights.path"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_computed(overrides, text, tmp_path):
+    reason = refusal(small(*overrides), tmp_path)
+    assert text in reason
+    assert "\n" not in reason
+    assert not (tmp_path / "history.csv").exists()
+
+
+def test_a_loss_that_is_lost_fails_the_run_and_keeps_the_picture_before_it(tmp_path):
+    config = small("optimizer=sgd", "optimizer.learning_rate=1e30")
+    reason = refusal(config, tmp_path)
+    assert "at scale 0, step 1; the picture before it is kept; lower optimizer.learning_rate" in reason
+    assert manifest(tmp_path)["status"] == "failed"
+    start = images.resize(pixels(assets.resolve("grace_hopper")), HEIGHT, WIDTH, resample="lanczos", space="linear")
+    assert np.abs(levels(tmp_path) - start * 255).max() <= 0.51
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    reason = refusal(small(), tmp_path / "file" / "run")
+    assert reason.startswith(f"cannot write to {tmp_path}/file/run: Not a directory; choose another hydra.run.dir")
+
+
+def test_a_run_in_a_thread_of_a_notebook(tmp_path, three_steps):
+    usual = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=run, args=(small(), tmp_path))
+    thread.start()
+    thread.join()
+    assert manifest(tmp_path)["status"] == "done"
+    assert (tmp_path / "result.png").read_bytes() == (three_steps / "result.png").read_bytes()
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_the_precision_of_a_run_is_not_left_behind(three_steps):
+    assert jax.config.jax_default_matmul_precision is None
+
+
+def test_a_configuration_out_of_a_manifest_can_be_run_again(three_steps, tmp_path):
+    config = from_dict(manifest(three_steps)["config"])
+    assert to_dict(config) == to_dict(small())
+    run(config, tmp_path)
+    assert (tmp_path / "result.png").read_bytes() == (three_steps / "result.png").read_bytes()
+
+
+def test_small_runs_are_of_the_shallow_layers(three_steps):
+    """So that the rest of these tests cost little."""
+    assert [name for name in history(three_steps)[0] if "/" in name] == [
+        "content/relu2_1", "style/relu1_1", "style/relu2_1"
+    ]  # fmt: skip
+    assert set(SHALLOW) < set(SMALL)
