@@ -17,7 +17,7 @@ from nstjax.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (by default the program's own), and returns its exit code: see `nstjax.train.main`."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     try:
         _check_output(options.output, inputs=(options.content, options.style))
     except UserError as error:

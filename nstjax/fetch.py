@@ -76,7 +76,7 @@ def url(address: str, sha256: str, filename: str) -> Path:
         raise UserError(f"{filename!r} is not a plain file name; leave out the folder")
     with _writable(_folder()) as folder:
         if not _is(folder / filename, sha256):
-            log.info("fetching %s, once", address)
+            log.debug("fetching %s, once", address)
             _retrieve(address, sha256, folder / filename)
     return folder / filename
 

@@ -64,11 +64,14 @@ def create(name: str, parameters: Mapping[str, Any], num_steps: int) -> Optimize
     Of a `memory` no more is kept than `num_steps` can fill, which changes nothing but the memory it takes.
 
     Raises:
-        UserError: a parameter that the optimizer doesn't have.
+        UserError: a parameter that the optimizer doesn't have, or that is not a number.
     """
     known = [each for each in inspect.signature(OPTIMIZERS[name]).parameters if each != "learning_rate"]
     if unknown := sorted(set(parameters) - set(known)):
         raise UserError(f"optimizer.parameters.{unknown[0]}: {name} has no such parameter; it has {', '.join(known)}")
+    for key, value in parameters.items():
+        if not isinstance(value, int if key == "memory" else int | float | None):
+            raise UserError(f"optimizer.parameters.{key}={value!r} has the wrong type; it takes a number")
     if "memory" in parameters:
         parameters = {**parameters, "memory": max(1, min(parameters["memory"], num_steps))}
     return _create(name, tuple(sorted(parameters.items())))

@@ -9,14 +9,14 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["HYDRA_FULL_ERROR"] = (
         "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
     )
+    _jobs.failed, _jobs.sweep = False, None
     try:
         with _hydra_errors():
             _hydra_main()
@@ -65,42 +66,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("nstjax.train: interrupted", file=sys.stderr)
         return 130
     finally:
-        Sweep.report()
-    return 0
+        _print_contact_sheet(_jobs.sweep)
+    return 2 if _jobs.failed else 0
 
 
 @hydra.main(config_path=config_dir(), config_name="config", **_VERSION_BASE)
 def _hydra_main(composed: DictConfig) -> None:
     job = HydraConfig.get()
+    sweeping = job.mode == RunMode.MULTIRUN
+    _jobs.sweep = Path(job.sweep.dir) if sweeping else None
     try:
         config = _checked(composed)
         from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
 
         print(run(config, Path(job.runtime.output_dir)))
-    except UserError as error:
-        if job.mode == RunMode.MULTIRUN:
-            log.error("job %s (%s) failed: %s", job.job.num, job.job.override_dirname, error)
-        raise
+    except (
+        UserError
+    ) as error:  # kept from Hydra, which would add lines of its own, and end a sweep at its first failure
+        name = f"job {job.job.num}: " if sweeping else ""
+        log.error("nstjax.train: %s%s", name, error)
+        _jobs.failed = True
 
 
-class Sweep(Callback):
-    """Remembers where Hydra puts a sweep, for the contact sheet at its end."""
+@dataclass
+class _Jobs:
+    """What the jobs of this command line leave for its end."""
 
-    folder: Path | None = None
+    failed: bool = False
+    sweep: Path | None = None
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        Sweep.folder = Path(config.hydra.sweep.dir)
 
-    @classmethod
-    def report(cls) -> None:
-        """Prints where the contact sheet of the sweep is, if there was one and it left a picture."""
-        folder, cls.folder = cls.folder, None
-        if folder is None:
-            return
-        from nstjax.report import contact_sheet
+_jobs = _Jobs()
 
-        if sheet := contact_sheet(folder):
-            print(sheet)
+
+def _print_contact_sheet(sweep: Path | None) -> None:
+    if sweep is None:
+        return
+    from nstjax.report import contact_sheet
+
+    if sheet := contact_sheet(sweep):
+        print(sheet)
 
 
 def _checked(composed: DictConfig) -> Config:
@@ -111,6 +116,9 @@ def _checked(composed: DictConfig) -> Config:
 def _hydra_errors() -> Iterator[None]:
     try:
         yield
+    except OverrideParseException as error:
+        text = f"can't read the setting {error.override!r}; put quotes within quotes around special characters"
+        raise UserError(f"{text}, as in 'content.path=\"photo (1).jpg\"', or use the command nstjax") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(str(error))) from error
 

@@ -69,8 +69,9 @@ def optimized(rates, *, optimizer=ADAM, weights=None, objective=OBJECTIVE, **set
     return images, results, records
 
 
+@jax.jit
 def loss_of(image):
-    total, terms = evaluate(jnp.asarray(image), NETWORK, targets(), WEIGHTS, objective=OBJECTIVE)
+    total, terms = evaluate(image, NETWORK, targets(), WEIGHTS, objective=OBJECTIVE)
     return {"total": total, **terms}
 
 
@@ -116,11 +117,11 @@ def test_each_step_has_its_own_learning_rate():
 
 
 def test_the_result_is_the_best_image():
-    """With steps so long that the last is not the best."""
-    images, results, records = optimized([0.3] * 20, pause_every=1)
+    """With last steps so long that they lead away."""
+    images, results, records = optimized([0.1] * 10 + [0.5] * 6, pause_every=1)
     totals = np.concatenate([row["total"] for row in records])
-    assert 0 < totals.argmin() < 19
-    for k in range(20):
+    assert 0 < totals.argmin() < 10
+    for k in range(16):
         np.testing.assert_array_equal(results[k], images[totals[: k + 1].argmin()])
 
 
@@ -135,7 +136,7 @@ def test_the_result_is_a_moving_average_corrected_for_its_bias():
 @pytest.mark.parametrize("average", [0.0, 0.8])
 @pytest.mark.parametrize("astray", [float("inf"), float("nan")])
 def test_what_goes_astray_never_gets_into_the_result(average, astray):
-    _, [good], _ = zip(*[each[-1:] for each in optimized([0.1] * 4, average=average, pause_every=0)], strict=True)
+    """From step 4 on; the second chunk ends at step 3."""
     _, results, records = optimized([0.1, 0.1, 0.1, astray, 0.1, 0.1], average=average, pause_every=3)
     assert not np.isfinite(records[-1]["total"]).all()
     np.testing.assert_array_equal(results[-1], results[1])
@@ -148,8 +149,8 @@ def test_all_evaluations_are_yielded_once_in_order(evaluations, pause_every):
     _, results, records = optimized(rates, pause_every=pause_every)
     state, expected = advanced(start(ADAM), rates, evaluations)
     for name in expected:
-        np.testing.assert_allclose(np.concatenate([rows[name] for rows in records]), expected[name], rtol=1e-6)
-    np.testing.assert_allclose(results[-1], state.result, rtol=1e-6)
+        np.testing.assert_array_equal(np.concatenate([rows[name] for rows in records]), expected[name])
+    np.testing.assert_array_equal(results[-1], state.result)
 
 
 @pytest.mark.parametrize("pause_every", [1, 2, 20, 100])
@@ -194,15 +195,15 @@ def test_the_loop_reuses_its_own_memory_and_nobody_elses(optimizer):
 def test_measure_is_evaluate():
     total, terms = optimize.measure(picture(0), NETWORK, targets(), WEIGHTS, objective=OBJECTIVE)
     for name, value in loss_of(picture(0)).items():
-        np.testing.assert_allclose({"total": total, **terms}[name], value, rtol=1e-6)
+        np.testing.assert_allclose({"total": total, **terms}[name], value, rtol=1e-5)
 
 
 def test_a_batch_of_images_is_evaluated_by_vmap():
     batch = jnp.stack([picture(seed) for seed in range(3)])
-    totals, terms = jax.vmap(lambda image: evaluate(image, NETWORK, targets(), WEIGHTS, objective=OBJECTIVE))(batch)
+    together = jax.vmap(loss_of)(batch)
     for k in range(3):
         for name, value in loss_of(batch[k]).items():
-            np.testing.assert_allclose({"total": totals, **terms}[name][k], value, rtol=1e-5)
+            np.testing.assert_allclose(together[name][k], value, rtol=1e-5)
 
 
 def test_a_batch_of_runs_advances_by_vmap():

@@ -1,0 +1,258 @@
+"""The objective: a sum of named terms, each its published formula; and the presets, each its program's loss, written out.
+
+On real weights and small pictures of odd sizes, in NumPy and float64 from the features on.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nstjax import features, losses, objective, optimize, weights
+from nstjax.layers import IMAGE
+from nstjax.objective import ContentTerm, Objective, StyleTerm, TotalVariationTerm, evaluate, make_targets
+from nstjax.train import compose
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
+TERMS = (
+    ContentTerm("relu2_1", "half_sum"),
+    StyleTerm("relu1_2", "per_element", "sum"),
+    StyleTerm("relu2_1", "per_position", "mean"),
+    TotalVariationTerm("half_sum_of_squares", 255.0),
+)
+WEIGHTS = {"content/relu2_1": 0.5, "style/relu1_2": 3.0, "style/relu2_1": 2.0, "tv": 0.125}
+OBJECTIVE = Objective(TERMS, features.extractor(pooling="average"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return weights.load("caffe-8bit")
+
+
+def picture(seed, height=21, width=30):
+    """Noise at two scales, so that deep layers have something to see."""
+    coarse, fine = (jax.random.uniform(jax.random.key(seed + i), (n, n, 3)) for i, n in ((0, 4), (100, 16)))
+    coarse, fine = (jax.image.resize(each, (height, width, 3), "linear") for each in (coarse, fine))
+    return 0.7 * coarse + 0.3 * fine
+
+
+def maps(network, image, layers, **settings):
+    """Feature maps as rows of positions, in float64."""
+    found = jax.jit(features.extractor(**settings), static_argnums=2)(network, image, layers)
+    return {name: np.asarray(each, np.float64).reshape(-1, each.shape[-1]) for name, each in found.items()}
+
+
+def interior_differences(image):
+    """Neighbours' differences down and to the right, without the last row and column."""
+    image = np.asarray(image, np.float64)
+    return (image[1:] - image[:-1])[:, :-1], (image[:, 1:] - image[:, :-1])[:-1]
+
+
+def targets_of(network, content=None, styles=None, shares=(1.0,)):
+    content, styles = picture(1) if content is None else content, styles or [picture(2, 18, 26)]
+    return make_targets(network, content, styles, shares, objective=OBJECTIVE)
+
+
+# The sum and its terms
+
+
+def test_the_total_is_the_sum_of_the_terms_by_name(network):
+    total, terms = evaluate(picture(0), network, targets_of(network), WEIGHTS, objective=OBJECTIVE)
+    assert list(terms) == ["content/relu2_1", "style/relu1_2", "style/relu2_1", "tv"]
+    assert all(value > 0 for value in terms.values())
+    np.testing.assert_allclose(total, sum(np.float64(value) for value in terms.values()), rtol=1e-6)
+
+
+def test_each_term_is_its_weighted_formula(network):
+    image, content, style = picture(0), picture(1), picture(2, 18, 26)
+    x, c, s = (maps(network, each, ("relu1_2", "relu2_1"), pooling="average") for each in (image, content, style))
+    gram = {name: (x[name].T @ x[name], s[name].T @ s[name]) for name in x}
+    (count, small), (few, half) = gram["relu1_2"], gram["relu2_1"]
+    down, right = (255 * each for each in interior_differences(image))
+    expected = {
+        "content/relu2_1": 0.5 * ((x["relu2_1"] - c["relu2_1"]) ** 2).sum() / 2,
+        "style/relu1_2": 3 * ((count / (64 * 21 * 30) - small / (64 * 18 * 26)) ** 2).sum(),
+        "style/relu2_1": 2 * ((few / (10 * 15) - half / (9 * 13)) ** 2).mean(),
+        "tv": 0.125 * ((down**2).sum() + (right**2).sum()) / 2,
+    }
+    _, terms = evaluate(image, network, targets_of(network), WEIGHTS, objective=OBJECTIVE)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_a_term_without_weight_leaves_the_total(network):
+    targets = targets_of(network)
+    _, terms = evaluate(picture(0), network, targets, WEIGHTS, objective=OBJECTIVE)
+    total, without = evaluate(picture(0), network, targets, {**WEIGHTS, "style/relu1_2": 0.0}, objective=OBJECTIVE)
+    assert without["style/relu1_2"] == 0
+    others = sum(np.float64(value) for name, value in terms.items() if name != "style/relu1_2")
+    np.testing.assert_allclose(total, others, rtol=1e-6)
+
+
+# Targets
+
+
+def test_a_picture_is_its_own_target(network):
+    """There the losses are zero, and their gradients finite."""
+    image = picture(0)
+    targets = targets_of(network, image, [image])
+    loss = jax.value_and_grad(lambda image: evaluate(image, network, targets, WEIGHTS, objective=OBJECTIVE)[1]["tv"])
+    _, terms = evaluate(image, network, targets, WEIGHTS, objective=OBJECTIVE)
+    total = jax.grad(lambda image: evaluate(image, network, targets, WEIGHTS, objective=OBJECTIVE)[0])(image)
+    for name, value in terms.items():
+        np.testing.assert_allclose(value, terms["tv"] if name == "tv" else 0, atol=1e-3, err_msg=name)
+    np.testing.assert_allclose(total, loss(image)[1], rtol=1e-2, atol=1e-3 * float(jnp.abs(total).max()))
+
+
+@pytest.mark.parametrize("gray", [0.0, 0.5, 1.0])
+def test_the_gradient_on_a_flat_image_is_finite(network, gray):
+    image, targets = jnp.full((21, 30, 3), gray), targets_of(network)
+    gradient = jax.grad(lambda image: evaluate(image, network, targets, WEIGHTS, objective=OBJECTIVE)[0])(image)
+    assert jnp.isfinite(gradient).all() and jnp.abs(gradient).max() > 0
+
+
+def test_styles_of_several_sizes_blend_by_their_shares(network):
+    styles, shares = [picture(2, 18, 26), picture(3, 40, 17), picture(4, 22, 22)], [1.0, 0.0, 3.0]
+    blended = targets_of(network, styles=styles, shares=shares)["style/relu2_1"]
+    grams = [maps(network, style, ("relu2_1",), pooling="average")["relu2_1"] for style in styles]
+    first, _, third = (x.T @ x / len(x) for x in grams)
+    found = losses.GRAM_NORMALIZATIONS["per_position"](blended)
+    expected = (first + 3 * third) / 4
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * expected.max())
+
+
+def test_content_looks_at_the_content_picture_only(network):
+    """And style at the style pictures only; nothing is computed for a picture that nobody looks at."""
+    before, after = targets_of(network), targets_of(network, styles=[picture(3)])
+    np.testing.assert_array_equal(before["content/relu2_1"], after["content/relu2_1"])
+    assert (before["style/relu1_2"].products != after["style/relu1_2"].products).any()
+    assert set(before) == set(WEIGHTS) - {"tv"}
+
+
+def test_numbers_never_compile_again(network):
+    """Weights and targets are arguments of the program, so a sweep over them has one compilation for each shape."""
+    traces = []
+
+    def counted(network, image, layers):
+        traces.append(image.shape)
+        return OBJECTIVE.extract(network, image, layers)
+
+    swept = Objective(TERMS, counted)
+    targets = [targets_of(network), targets_of(network, picture(5), [picture(3, 40, 17)])]
+    totals = {
+        float(optimize.measure(picture(0), network, each, {**WEIGHTS, "tv": tv}, objective=swept)[0])
+        for each in targets
+        for tv in (0.0, 0.125, 3.0)
+    }
+    assert len(totals) == 6
+    assert len(traces) == 1
+
+
+def test_only_the_layers_of_the_terms_are_asked_for(network):
+    asked = []
+
+    def spy(network, image, layers):
+        asked.append(layers)
+        return OBJECTIVE.extract(network, image, layers)
+
+    spied = Objective(TERMS, spy)
+    assert set(spied.features(network, picture(0), TERMS)) == {"relu1_2", "relu2_1", IMAGE}
+    assert set(spied.features(network, picture(0), TERMS[3:])) == {IMAGE}
+    assert asked == [("relu1_2", "relu2_1"), ()]
+
+
+# Configurations
+
+
+def test_weights_are_those_of_the_picture_times_those_of_the_layer():
+    config = compose(
+        [
+            "objective.content_weight=3", "objective.style_weight=1e4", "objective.tv_weight=0.5",
+            "objective.content.layers=[relu3_2,relu4_2]", "objective.content.layer_weights=[1,0.5]",
+            "objective.style.layers=[relu1_1,pool4]", "objective.style.layer_weights=[2,4]",
+            "objective.style.layer_scaling=inverse_square",
+        ]
+    )  # fmt: skip
+    assert objective.weights_from_config(config.objective) == pytest.approx(
+        {
+            "content/relu3_2": 3,
+            "content/relu4_2": 1.5,
+            "style/relu1_1": 1e4 * 2 / 64**2,
+            "style/pool4": 1e4 * 4 / 512**2,
+            "tv": 0.5,
+        },
+        rel=1e-12,
+    )
+
+
+def first_loss(network, config, image, content, style):
+    """The total that a run with this configuration would record for `image`."""
+    configured = objective.from_config(config.objective, features.extractor(**dataclasses.asdict(config.network)))
+    targets = make_targets(network, content, [style], (1.0,), objective=configured)
+    return optimize.measure(
+        image, network, targets, objective.weights_from_config(config.objective), objective=configured
+    )[0]
+
+
+def gatys2016(image, content, style, pixels):
+    """leongatys/PytorchNeuralStyleTransfer: Gram / M, sum of 1e3 / C^2 * mean; content 1 * mean."""
+    of_style = (
+        1e3
+        / CHANNELS[name] ** 2
+        * ((gram(image[name]) / len(image[name]) - gram(style[name]) / len(style[name])) ** 2).mean()
+        for name in STYLE_LAYERS
+    )
+    return ((image["relu4_2"] - content["relu4_2"]) ** 2).mean() + sum(of_style)
+
+
+def pastiche(image, content, style, pixels):
+    """pastiche 1.6.0: a hundredth of Gatys', to the ratio of style to content."""
+    return gatys2016(image, content, style, pixels) / 100
+
+
+def johnson2015(image, content, style, pixels):
+    """jcjohnson/neural-style: Gram / (C M), 100 * mean; content 5 * mean; 1e-3 of half the squared differences."""
+    of_style = (
+        100 * ((gram(image[name]) / image[name].size - gram(style[name]) / style[name].size) ** 2).mean()
+        for name in STYLE_LAYERS
+    )
+    down, right = interior_differences(255 * pixels)
+    variation = ((down**2).sum() + (right**2).sum()) / 2
+    return 5 * ((image["relu4_2"] - content["relu4_2"]) ** 2).mean() + sum(of_style) + 1e-3 * variation
+
+
+def tutorial(image, content, style, pixels):
+    """The deeplearning.ai course: 10 * sum / (4 nH nW nC) + 40 * 0.2 * sum over Grams / (4 nC^2 (nH nW)^2)."""
+    of_content = ((image["relu4_2"] - content["relu4_2"]) ** 2).sum() / (4 * content["relu4_2"].size)
+    of_style = (
+        ((gram(image[name]) - gram(style[name])) ** 2).sum() / (4 * CHANNELS[name] ** 2 * len(style[name]) ** 2)
+        for name in STYLE_LAYERS
+    )
+    return 10 * of_content + 40 * 0.2 * sum(of_style)
+
+
+def gram(x):
+    return x.T @ x
+
+
+@pytest.mark.parametrize(
+    ("formula", "style_size", "settings"),
+    [
+        (gatys2016, (40, 62), {}),
+        (pastiche, (40, 62), {}),
+        (johnson2015, (40, 62), {}),
+        (tutorial, (45, 53), {"pooling": "average", "pool_edges": "ceil"}),  # its style has the content's size
+    ],
+)
+def test_a_presets_loss_is_its_programs(network, formula, style_size, settings):
+    """All terms at once, on an image that is neither the content nor the style."""
+    pictures = picture(0, 45, 53), picture(1, 45, 53), picture(2, *style_size)
+    found = first_loss(network, compose([f"preset={formula.__name__}"]), *pictures)
+    expected = formula(
+        *(maps(network, each, (*STYLE_LAYERS, "relu4_2"), **settings) for each in pictures),
+        np.asarray(pictures[0], np.float64),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
