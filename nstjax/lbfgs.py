@@ -61,11 +61,17 @@ def lbfgs(
         max_increase: a loss beyond this multiple of the last accepted one is a jump.
     """
 
+    def first_step_size(gradient: Image, direction: Image) -> Scalar:
+        if first_step is not None:
+            return first_step / (jnp.sqrt(jnp.mean(direction**2)) + _TINY)
+        # t = min(1, 1 / |g|_1), where the gradient for pixels from 0 to r is g / r.
+        return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY))
+
     def init(image: Image) -> LbfgsState:
         ring, zeros = jnp.zeros((memory, *image.shape)), jnp.zeros_like(image)
         pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
         nowhere = Accepted(jnp.float32(jnp.inf), zeros, zeros.copy(), jnp.float32(0))
-        return LbfgsState(pairs, jnp.float32(1), nowhere)
+        return LbfgsState(pairs, jnp.float32(1 / pixel_range**2), nowhere)  # H0 = 1 for pixels from 0 to pixel_range
 
     def update(
         gradient: Image, state: LbfgsState, image: Image | None = None, *, value: Scalar, learning_rate: Scalar
@@ -78,8 +84,9 @@ def lbfgs(
         pairs = _remember(state.pairs, step, change, curvature, useful)
         scale = jnp.where(useful, curvature / jnp.vdot(change, change), state.scale)
 
-        step_size = jnp.where(jnp.isinf(last.value), _first_step_size(gradient, first_step, pixel_range), 1.0)
-        onward = Accepted(value, gradient, descent_direction(gradient, pairs, scale), step_size * learning_rate)
+        direction = descent_direction(gradient, pairs, scale)
+        step_size = jnp.where(jnp.isinf(last.value), first_step_size(gradient, direction), 1.0)
+        onward = Accepted(value, gradient, direction, step_size * learning_rate)
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)
         taken = jnp.where(jumped, last.step_size, 0)  # of the step in question, whose direction stays
@@ -108,13 +115,6 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
 
     q, alphas = lax.fori_loop(0, stored, newest_to_oldest, (-gradient, jnp.zeros(memory)))
     return lax.fori_loop(0, stored, oldest_to_newest, (q * scale, alphas))[0]
-
-
-def _first_step_size(gradient: Image, rms: float | None, pixel_range: float) -> Scalar:
-    if rms is not None:
-        return rms / (jnp.sqrt(jnp.mean(gradient**2)) + _TINY)
-    # The rule t = min(1, 1 / |g|_1) for pixels from 0 to r: there the gradient is g / r and the step r times ours.
-    return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY)) / pixel_range**2
 
 
 def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:

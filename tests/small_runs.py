@@ -69,6 +69,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["command"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(logging, "_handlerList", [])  # Hydra closes all that are; absl's would close pytest's stream
     root, handlers = logging.getLogger(), logging.getLogger().handlers[:]
     levels = {name: logging.getLogger(name).level for name in (None, "nstjax")}
     yield

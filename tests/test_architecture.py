@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 from small_runs import REPOSITORY, environment
@@ -38,6 +37,11 @@ def name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def is_module(dotted):
+    path = REPOSITORY / dotted.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
 def imported(path):
     """The dotted names of all modules that a file imports, at its top or inside a function."""
     found = set()
@@ -47,9 +51,7 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             children = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {child for child in children if (REPOSITORY / child.replace(".", "/")).with_suffix(".py").exists()}
-            modules |= {child for child in children if (REPOSITORY / child.replace(".", "/")).is_dir()}
-            found |= modules or {node.module}
+            found |= {child for child in children if is_module(child)} or {node.module}
     return found
 
 
@@ -107,9 +109,9 @@ def test_only_one_room_knows_each_of_the_large_libraries():
 
 
 def test_the_schema_is_plain_python():
-    assert {module.split(".")[0] for module in imported(Path("nstjax/config.py"))} <= {
-        "nstjax", *sys.stdlib_module_names,
-    }  # fmt: skip
+    schema = [path for path in MODULES if room(name(path)) == "config"]
+    packages = {module.split(".")[0] for path in schema for module in imported(path)}
+    assert packages <= {"nstjax", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize(

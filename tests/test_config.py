@@ -161,7 +161,10 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"seed": 2**32}, "seed=4294967296 is out of range"),
         ({"objective": {"style_weight": "abc"}}, "objective.style_weight='abc' has the wrong type; it takes a number"),
         ({"objective": {"style_weight": True}}, "objective.style_weight=True has the wrong type; it takes a number"),
-        ({"objective": {"style_weight": float("nan")}}, "objective.style_weight=nan is out of range; it takes a number"),
+        (
+            {"objective": {"style_weight": float("nan")}},
+            "objective.style_weight=nan is out of range; it takes",
+        ),
         ({"objective": {"tv_weight": float("inf")}}, "objective.tv_weight=inf is out of range"),
         ({"objective": {"content_weight": -1e-9}}, "objective.content_weight=-1e-09 is out of range"),
         ({"objective": {"content_weight": 10**400}}, "is out of range; it takes a number of at least 0"),

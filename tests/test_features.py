@@ -1,4 +1,4 @@
-"""VGG19's features: PyTorch's values on real weights, no layer deeper than asked, and pools of odd maps by their rule."""
+"""VGG19's features: PyTorch's values on real weights, no layer deeper than asked, pools of odd maps by their rule."""
 
 import math
 from pathlib import Path

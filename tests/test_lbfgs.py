@@ -1,4 +1,4 @@
-"""L-BFGS: torch's recursion step for step, and what ours adds to it, the guard against jumps and the scaled first step."""
+"""L-BFGS: torch's recursion step for step, and what ours adds: the guard against jumps and the first step's length."""
 
 from collections import deque
 from functools import cache
@@ -116,11 +116,11 @@ def test_the_trajectory_is_torchs_in_float32_too():
 
 @FUNCTIONS
 def test_pixel_range_counts_pixels_from_zero_to_it(function, x, steps):
-    """The same as torch on a variable 255 times as large, also while H0 is still torch's 1."""
+    """The same as torch on a variable 256 times as large, also while H0 is still torch's 1; 256 is exact in float32."""
     with jax.enable_x64(True):
         expected, _ = torch_trajectory(function, x, steps, memory=10)
-        optimizer = lbfgs(10, pixel_range=255.0, **UNGUARDED)
-        found = 255 * trajectory(optimizer, lambda pixels: function(255 * pixels), x / 255, steps, jnp.float64(1))
+        optimizer = lbfgs(10, pixel_range=256.0, **UNGUARDED)
+        found = 256 * trajectory(optimizer, lambda pixels: function(256 * pixels), x / 256, steps, jnp.float64(1))
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
 
 

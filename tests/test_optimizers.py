@@ -78,6 +78,16 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(name):
     assert str(error.value) == f"optimizer.parameters.betas: {name} has no such parameter; it has {', '.join(known)}"
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("adam", "b1", "0.9"), ("adam", "b1", [0.9]), ("lbfgs", "memory", 3.5), ("lbfgs", "memory", None)],
+)
+def test_a_parameter_that_is_no_number_is_refused(name, key, value):
+    with pytest.raises(UserError) as error:
+        create(name, {key: value}, 10)
+    assert str(error.value) == f"optimizer.parameters.{key}={value!r} has the wrong type; it takes a number"
+
+
 def test_the_learning_rate_is_no_parameter():
     with pytest.raises(UserError, match="learning_rate"):
         create("adam", {"learning_rate": 0.1}, 10)

@@ -26,7 +26,9 @@ def count(sheet, color):
 
 
 def test_a_label_has_the_keys_in_which_runs_differ_and_no_others():
-    configs = [to_dict(compose(["style=starry", f"objective.style_weight={w}", f"seed={s}"])) for w, s in ((1, 5), (2, 5))]
+    configs = [
+        to_dict(compose(["style=starry", f"objective.style_weight={w}", f"seed={s}"])) for w, s in ((1, 5), (2, 5))
+    ]
     assert distinctions(configs) == ["objective.style_weight=1.0", "objective.style_weight=2.0"]
 
 
@@ -63,7 +65,9 @@ def test_a_run_without_a_result_is_skipped_and_the_others_keep_their_labels(tmp_
     leave_run(tmp_path / "0", {"seed": 0})
     leave_run(tmp_path / "1", {"seed": 1}, COLORS[1])
     shown = []
-    monkeypatch.setattr(images, "sheet", lambda pictures, columns: shown.extend(pictures) or np.ones((20, 20, 3), np.float32))
+    monkeypatch.setattr(
+        images, "sheet", lambda pictures, columns: shown.extend(pictures) or np.ones((20, 20, 3), np.float32)
+    )
     contact_sheet(tmp_path)
     ((label, result),) = shown
     assert label == "seed=1"

@@ -1,0 +1,10 @@
+"""The schema of a run: frozen dataclasses that say of every value what it may be. No JAX, no Hydra.
+
+The values of presets are in `configs/`. What a name like `lbfgs` stands for is in the registry of its own room; a test
+keeps the names here and there equal.
+"""
+
+from nstjax.config.building import from_dict, to_dict
+from nstjax.config.schema import Config, LayersConfig, ObjectiveConfig, ScheduleConfig
+
+__all__ = ["Config", "LayersConfig", "ObjectiveConfig", "ScheduleConfig", "from_dict", "to_dict"]

@@ -1,0 +1,105 @@
+"""From nested plain values to a checked configuration, or to a refusal of one line; and back."""
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+from nstjax.config.schema import Config
+from nstjax.errors import UserError
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Builds and checks a configuration from nested plain values, as YAML or a run's manifest holds them.
+
+    Raises:
+        UserError: a key that the schema doesn't have, a wrong type, a number out of range, an unknown name, or values
+            that contradict each other.
+    """
+    config = _build(Config, values, "")
+    _check_consistency(config)
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The nested plain values that `from_dict` builds the same configuration from."""
+    return dataclasses.asdict(config)
+
+
+def _build(schema: Any, values: Any, key: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise UserError(
+            f"{key} is a group of keys ({', '.join(_fields(schema))}); give one of them, as {key}.KEY=VALUE"
+        )
+    if unknown := sorted(set(values) - set(_fields(schema))):
+        where = f"in {key} " if key else ""
+        raise UserError(f"unknown key {unknown[0]!r}; the keys {where}are {', '.join(_fields(schema))}")
+    prefix = f"{key}." if key else ""
+    hints = get_type_hints(schema)
+    return schema(
+        **{
+            name: _convert(hints[name], value, prefix + name, _fields(schema)[name].metadata)
+            for name, value in values.items()
+        }
+    )
+
+
+def _fields(schema: Any) -> dict[str, dataclasses.Field[Any]]:
+    return {each.name: each for each in dataclasses.fields(schema)}
+
+
+def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, key)
+    if get_origin(hint) is types.UnionType:
+        return None if value is None else _convert(get_args(hint)[0], value, key, metadata)
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        return dict(value)
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(get_args(hint)[0], each, key, metadata) for each in value)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise UserError(f"{key}={value!r} has the wrong type; it takes {_TYPE_NAMES.get(hint, 'a list, as [a,b]')}")
+    _check_value(value, key, **metadata)
+    return value
+
+
+_TYPE_NAMES = {str: "text", int: "a whole number", float: "a number"}
+
+
+def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple[float, float] | None = None) -> None:
+    if names and value not in names:
+        raise UserError(f"{key}={value} is not known; choose one of {', '.join(names)}")
+    if range is None:
+        return
+    low, high = range
+    if not (math.isfinite(value) and low <= value <= high):
+        bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+        raise UserError(f"{key}={value} is out of range; it takes a number {bounds}")
+
+
+def _check_consistency(config: Config) -> None:
+    content, style, schedule = config.objective.content, config.objective.style, config.schedule
+    for key, weighted in (("content", content), ("style", style)):
+        _check_lengths(
+            f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights
+        )
+    _check_lengths("schedule.scales", schedule.scales, "schedule.steps", schedule.steps)
+    _check_lengths(
+        "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
+    )
+    if config.style.shares and sum(config.style.shares) == 0:
+        raise UserError("style.shares are all zero; give at least one style a share")
+    if not (content.layers or style.layers):
+        raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
+    if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
+        raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
+    if config.init.kind == "picture" and not config.init.path:
+        raise UserError("init=picture needs the picture's file: give init.path=FILE")
+
+
+def _check_lengths(key: str, values: tuple[Any, ...], other_key: str, others: tuple[Any, ...]) -> None:
+    if others and len(values) != len(others):
+        raise UserError(f"{other_key} has {len(others)} entries for the {len(values)} of {key}; give one for each")
