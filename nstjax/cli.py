@@ -8,10 +8,9 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
-from nstjax import __version__, assets, files, images, outputs
+from nstjax import __version__, assets, files, images
 from nstjax.errors import UserError
 
 
@@ -19,26 +18,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (by default the program's own), and returns its exit code: see `nstjax.train.main`."""
     options = _parser().parse_intermixed_args(arguments)
     try:
+        overrides = [_override("content", options.content), _override("style", options.style), *options.overrides]
+        _check_overrides(options.overrides)
         _check_output(options.output, inputs=(options.content, options.style))
+        from nstjax import train  # here, so that `nstjax --help` answers at once
+
+        outcome = train.execute(overrides)
+        if outcome.result:
+            _deliver(outcome.result, options.output)
+            print(options.output)
+        return outcome.code
     except UserError as error:
         print(f"nstjax: {error}", file=sys.stderr)
         return 2
-    from nstjax import train  # here, so that `nstjax --help` answers at once
-
-    folder = f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
-    pictures = [_override("content", options.content), _override("style", options.style)]
-    code = train.main([*pictures, f"hydra.run.dir={folder}", *options.overrides])
-    if (Path(folder) / outputs.RESULT).is_file():
-        _deliver(Path(folder) / outputs.RESULT, options.output)
-        print(options.output)
-    return code
 
 
 def quote(text: str) -> str:
     """The text as a value in Hydra's grammar that means it to the letter."""
     text = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)  # OmegaConf would interpolate
     text = re.sub(r"(\\*)'", lambda match: match[1] * 2 + r"\'", text)
-    text = re.sub(r"(\\+)$", lambda match: match[1] * 2, text)  # before the closing quote
+    text = re.sub(r"(\\+)\Z", lambda match: match[1] * 2, text)  # before the closing quote
     return f"'{text}'"
 
 
@@ -57,8 +56,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _override(key: str, text: str) -> str:
-    named = text in assets.names() and not Path(text).exists()
-    return f"{key}.name={text}" if named else f"{key}.path={quote(text)}"
+    if Path(text).exists() and text:
+        return f"{key}.path={quote(text)}"
+    if text in assets.names():
+        return f"{key}.name={text}"
+    named = f"{text}: No such file or directory" if text else f"the {key} picture's name is empty"
+    raise UserError(f"{named}; give a file, or one of {', '.join(assets.names())}")
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        if "=" not in override:
+            raise UserError(f"{override!r} is one picture too many, or a setting without its value; give KEY=VALUE")
 
 
 def _check_output(output: Path, inputs: Sequence[str]) -> None:
@@ -67,13 +76,19 @@ def _check_output(output: Path, inputs: Sequence[str]) -> None:
         raise UserError(f"{output}: no picture can be written as {output.suffix!r}; use {', '.join(images.SUFFIXES)}")
     if not output.parent.is_dir():
         raise UserError(f"{output}: its folder does not exist; create it or give another path")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; give another -o")
     if any(output.exists() and Path(each).exists() and output.samefile(each) for each in inputs):
         raise UserError(f"{output} is one of the inputs; give another -o")
 
 
 def _deliver(result: Path, output: Path) -> None:
+    """Puts the run's picture where the user wants it: the same file, or in the format that the name asks for."""
     if output.suffix.lower() != result.suffix:
         images.save(output, images.load(result).pixels)
         return
-    with files.atomic(output) as temporary:
-        shutil.copyfile(result, temporary)
+    try:
+        with files.atomic(output) as temporary:
+            shutil.copyfile(result, temporary)
+    except OSError as error:
+        raise UserError(f"{output}: can't be written ({error.strerror}); the picture is {result}") from error

@@ -46,57 +46,66 @@ def compose(overrides: Sequence[str] = ()) -> Config:
         return _checked(hydra.compose("config", overrides=list(overrides)))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line (by default the program's own), and returns its exit code.
+@dataclass
+class Outcome:
+    """What a command line has come to.
 
-    0: done. 2: a mistake of the user's, said in one line. 130: interrupted.
+    Attributes:
+        code: 0: done. 2: a mistake of the user's, which was said in one line. 130: interrupted.
+        result: the last picture that was made.
+        sweep: the folder of all runs, if there were several.
     """
-    sys.argv[1:] = sys.argv[1:] if arguments is None else arguments
+
+    code: int = 0
+    result: Path | None = None
+    sweep: Path | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line (by default the program's own), and returns its exit code: see `Outcome`."""
+    return execute(sys.argv[1:] if arguments is None else arguments).code
+
+
+def execute(arguments: Sequence[str]) -> Outcome:
+    """Runs one command line, says in one line what is wrong with it, and prints where its pictures are."""
+    global _outcome
+    _outcome = Outcome()
+    sys.argv[1:] = arguments
     os.environ["HYDRA_FULL_ERROR"] = (
         "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
     )
-    _jobs.failed, _jobs.sweep = False, None
     try:
         with _hydra_errors():
             _hydra_main()
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)
-        return 2
+        _outcome.code = 2
     except KeyboardInterrupt:
         print("nstjax.train: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        _print_contact_sheet(_jobs.sweep)
-    return 2 if _jobs.failed else 0
+        _outcome.code = 130
+    _print_contact_sheet(_outcome.sweep)
+    return _outcome
+
+
+_outcome = Outcome()  # of the command line that is running: Hydra keeps what a job returns to itself
 
 
 @hydra.main(config_path=config_dir(), config_name="config", **_VERSION_BASE)
 def _hydra_main(composed: DictConfig) -> None:
     job = HydraConfig.get()
     sweeping = job.mode == RunMode.MULTIRUN
-    _jobs.sweep = Path(job.sweep.dir) if sweeping else None
+    _outcome.sweep = Path(job.sweep.dir) if sweeping else None
     try:
         config = _checked(composed)
         from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
 
-        print(run(config, Path(job.runtime.output_dir)))
+        _outcome.result = run(config, Path(job.runtime.output_dir))
+        print(_outcome.result)
     except (
         UserError
     ) as error:  # kept from Hydra, which would add lines of its own, and end a sweep at its first failure
-        name = f"job {job.job.num}: " if sweeping else ""
-        log.error("nstjax.train: %s%s", name, error)
-        _jobs.failed = True
-
-
-@dataclass
-class _Jobs:
-    """What the jobs of this command line leave for its end."""
-
-    failed: bool = False
-    sweep: Path | None = None
-
-
-_jobs = _Jobs()
+        log.error("nstjax.train: %s%s", f"job {job.job.num}: " if sweeping else "", error)
+        _outcome.code = 2
 
 
 def _print_contact_sheet(sweep: Path | None) -> None:

@@ -160,17 +160,18 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, text, nstjax, tmp_path
 
 
 def test_an_output_that_cannot_be_written_in_the_end_is_one_line_too(nstjax, tmp_path, monkeypatch):
-    """Its folder was moved while the run went on, say."""
-    (tmp_path / "there").mkdir()
+    """Its folder became a file while the run went on, say."""
     run = nstjax_run.run
 
     def moved(config, folder):
         (tmp_path / "there").rmdir()
+        (tmp_path / "there").write_text("")
         return run(config, folder)
 
     monkeypatch.setattr(nstjax_run, "run", moved)
     for suffix in ("png", "jpg"):
-        (tmp_path / "there").mkdir(exist_ok=True)
+        (tmp_path / "there").unlink(missing_ok=True)
+        (tmp_path / "there").mkdir()
         code, out, err = nstjax("grace_hopper", "starry", "-o", f"there/out.{suffix}", *SMALL, "schedule.steps=[0]")
         assert code == 2
         assert err.splitlines()[-1].startswith(f"nstjax: there/out.{suffix}: can't be written (")

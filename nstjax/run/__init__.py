@@ -61,6 +61,7 @@ def run(config: Config, folder: Path) -> Path:
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         _check_finite(rows[-1])
         if stop.is_set():
+            log.info("the best picture so far is %s", path)
             raise KeyboardInterrupt
         log.info(_summary(out.manifest))
     return path
