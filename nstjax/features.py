@@ -68,9 +68,13 @@ def extract(network: Network, image: Image, layers: tuple[str, ...], **settings:
     return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)  # type: ignore
 
 
-@lru_cache
 def extractor(pooling: str = "max", pool_edges: str = "floor", padding: str = "zero") -> Extract:
     """`extract` with its settings bound: one object for each setting, so that jobs of a sweep share a compilation."""
+    return _extractor(pooling, pool_edges, padding)
+
+
+@lru_cache
+def _extractor(pooling: str, pool_edges: str, padding: str) -> Extract:
     return partial(extract, pooling=pooling, pool_edges=pool_edges, padding=padding)
 
 

@@ -58,7 +58,7 @@ def lbfgs(
         memory: pairs to remember; each costs two images.
         first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1.
         pixel_range: the published rule counts pixels from 0 to this.
-        max_increase: a loss beyond this multiple of the last accepted one is a jump.
+        max_increase: a loss, never negative, beyond this multiple of the last accepted one is a jump.
     """
 
     def first_step_size(gradient: Image, direction: Image) -> Scalar:
@@ -79,10 +79,10 @@ def lbfgs(
         last = state.accepted
         jumped = ~(value <= max_increase * last.value)  # also when it isn't a number
         step, change = last.step_size * last.direction, gradient - last.gradient
-        curvature = jnp.vdot(change, step)
+        curvature = _dot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
-        scale = jnp.where(useful, curvature / jnp.vdot(change, change), state.scale)
+        scale = jnp.where(useful, curvature / _dot(change, change), state.scale)
 
         direction = descent_direction(gradient, pairs, scale)
         step_size = jnp.where(jnp.isinf(last.value), first_step_size(gradient, direction), 1.0)
@@ -104,17 +104,21 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
     def newest_to_oldest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
         q, alphas = carry
         i = (pushed - 1 - j) % memory
-        alpha = inverse_curvatures[i] * jnp.vdot(steps[i], q)
+        alpha = inverse_curvatures[i] * _dot(steps[i], q)
         return q - alpha * changes[i], alphas.at[i].set(alpha)
 
     def oldest_to_newest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
         r, alphas = carry
         i = (pushed - stored + j) % memory
-        beta = inverse_curvatures[i] * jnp.vdot(changes[i], r)
+        beta = inverse_curvatures[i] * _dot(changes[i], r)
         return r + steps[i] * (alphas[i] - beta), alphas
 
     q, alphas = lax.fori_loop(0, stored, newest_to_oldest, (-gradient, jnp.zeros(memory)))
     return lax.fori_loop(0, stored, oldest_to_newest, (q * scale, alphas))[0]
+
+
+def _dot(a: Image, b: Image) -> Scalar:
+    return jnp.vdot(a, b, precision="highest")
 
 
 def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:

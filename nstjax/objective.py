@@ -70,6 +70,9 @@ class StyleTerm:
     def statistics(self, feature_map: FeatureMap) -> losses.Gram:
         return losses.gram_matrix(feature_map)
 
+    def blend(self, statistics: Sequence[losses.Gram], shares: Sequence[float]) -> losses.Gram:
+        return losses.blend(statistics, shares)
+
     def loss(self, feature_map: FeatureMap, target: losses.Gram) -> Scalar:
         gram = self.statistics(feature_map)
         return losses.gram_loss(gram, target, normalization=self.normalization, reduction=self.reduction)
@@ -149,7 +152,11 @@ def make_targets(
 ) -> Targets:
     """What the image must match: the content picture's features, and its styles' statistics blended by their shares."""
     of_styles = [statistics(network, style, objective=objective, picture="style") for style in styles]
-    blended = {name: losses.blend([each[name] for each in of_styles], shares) for name in of_styles[0]}
+    blended = {
+        term.name: term.blend([each[term.name] for each in of_styles], shares)
+        for term in objective.terms
+        if isinstance(term, StyleTerm)
+    }
     return statistics(network, content, objective=objective, picture="content") | blended
 
 

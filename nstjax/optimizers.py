@@ -86,7 +86,8 @@ DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {
     "constant": lambda rate, final, steps: optax.constant_schedule(rate),
     "linear": lambda rate, final, steps: optax.linear_schedule(rate, rate * final, steps),
     "cosine": lambda rate, final, steps: optax.cosine_decay_schedule(rate, steps, final),
-    "exponential": lambda rate, final, steps: optax.exponential_decay(rate, steps, final),
+    # Optax's own takes a final share of 0 for no decay at all.
+    "exponential": lambda rate, final, steps: lambda step: rate * final ** (step / steps),
 }
 
 

@@ -1,4 +1,4 @@
-"""Coarse to fine: the sizes of a schedule, and carrying an image and an optimizer's moments up to the next."""
+"""Coarse to fine: carrying an image and an optimizer's moments up to the next scale."""
 
 from typing import Any
 
@@ -6,11 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from nstjax.types import AnyImage, Image
-
-
-def sizes(size: int, shares: tuple[float, ...]) -> list[int]:
-    """The size in pixels of each scale."""
-    return [round(size * share) for share in shares]
 
 
 def enlarged(image: Image, height: int, width: int) -> AnyImage:

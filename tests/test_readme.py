@@ -1,6 +1,6 @@
 """The README is true: its commands run, its keys exist, its Python example works.
 
-The two `pip install` lines are run, to the letter, by `.ci/run`. Here commands run small: the same keys, then fewer pixels.
+`.ci/run` runs the two `pip install` lines to the letter. Here commands run small: the same keys, then fewer pixels.
 """
 
 import re

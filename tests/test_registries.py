@@ -6,37 +6,38 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nstjax import config, features, inits, layers, losses, objective, optimizers, weights
+from nstjax import features, inits, layers, losses, objective, optimizers, weights
+from nstjax.config import schema
 
 
-def names(schema, key):
-    return next(each for each in dataclasses.fields(schema) if each.name == key).metadata["names"]
+def names(group, key):
+    return next(each for each in dataclasses.fields(group) if each.name == key).metadata["names"]
 
 
 @pytest.mark.parametrize(
-    ("schema", "key", "registry"),
+    ("group", "key", "registry"),
     [
-        (config.OptimizerConfig, "name", optimizers.OPTIMIZERS),
-        (config.OptimizerConfig, "decay", optimizers.DECAYS),
-        (config.NetworkConfig, "pooling", features.POOLINGS),
-        (config.LayersConfig, "layers", layers.CHANNELS),
-        (config.LayersConfig, "reduction", losses.REDUCTIONS),
-        (config.GramConfig, "normalization", losses.GRAM_NORMALIZATIONS),
-        (config.GramConfig, "layer_scaling", objective.LAYER_SCALINGS),
-        (config.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
-        (config.InitConfig, "distribution", inits.DISTRIBUTIONS),
+        (schema.OptimizerConfig, "name", optimizers.OPTIMIZERS),
+        (schema.OptimizerConfig, "decay", optimizers.DECAYS),
+        (schema.NetworkConfig, "pooling", features.POOLINGS),
+        (schema.LayersConfig, "layers", layers.CHANNELS),
+        (schema.LayersConfig, "reduction", losses.REDUCTIONS),
+        (schema.GramConfig, "normalization", losses.GRAM_NORMALIZATIONS),
+        (schema.GramConfig, "layer_scaling", objective.LAYER_SCALINGS),
+        (schema.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
+        (schema.InitConfig, "distribution", inits.DISTRIBUTIONS),
     ],
 )
-def test_a_configs_names_are_its_registrys(schema, key, registry):
-    assert set(names(schema, key)) == set(registry)
+def test_a_configs_names_are_its_registrys(group, key, registry):
+    assert set(names(group, key)) == set(registry)
 
 
 def test_sources_of_weights():
     """A converted file is given by `weights.path`; that source has no name in a configuration."""
-    assert set(names(config.WeightsConfig, "source")) == set(weights.SOURCES) - {"file"}
+    assert set(names(schema.WeightsConfig, "source")) == set(weights.SOURCES) - {"file"}
 
 
-@pytest.mark.parametrize("kind", names(config.InitConfig, "kind"))
+@pytest.mark.parametrize("kind", names(schema.InitConfig, "kind"))
 def test_kinds_of_init(kind):
     picture = jnp.full((4, 5, 3), 0.5)
     image = inits.initial(
@@ -46,8 +47,8 @@ def test_kinds_of_init(kind):
     assert image.shape == picture.shape
 
 
-@pytest.mark.parametrize("padding", names(config.NetworkConfig, "padding"))
-@pytest.mark.parametrize("edges", names(config.NetworkConfig, "pool_edges"))
+@pytest.mark.parametrize("padding", names(schema.NetworkConfig, "padding"))
+@pytest.mark.parametrize("edges", names(schema.NetworkConfig, "pool_edges"))
 def test_paddings_and_pool_edges(padding, edges):
     network = weights.load()
     extract = features.extractor(pooling="max", padding=padding, pool_edges=edges)

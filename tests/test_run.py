@@ -231,8 +231,10 @@ def test_an_average_is_the_mean_of_the_iterates_of_the_last_scale(tmp_path):
     assert np.abs(iterates[-1] - levels(tmp_path / "run")).max() > 1.5
 
 
-def test_the_next_scale_begins_where_the_last_one_ended(tmp_path):
-    folder = ran(tmp_path, "schedule.scales=[0.9,1]", "schedule.steps=[3,0]", "preview_every=3")
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_the_next_scale_begins_where_the_last_one_ended(optimizer, tmp_path):
+    scales = ("schedule.scales=[0.9,1]", "schedule.steps=[3,0]")
+    folder = ran(tmp_path, f"optimizer={optimizer}", *scales, "preview_every=3")
     coarse, fine = (pixels(folder / "previews" / f"scale{n}.png") for n in ("0_step00003", "1_step00000"))
     start = images.resize(coarse, HEIGHT, WIDTH, resample="bicubic")
     unchanged = images.resize(images.resize(pixels(assets.resolve("grace_hopper")), 43, 37), HEIGHT, WIDTH)

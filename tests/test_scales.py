@@ -65,7 +65,3 @@ def test_an_optimizer_goes_on_with_what_was_carried():
     updates, state = optimizer.update(larger, state, larger)
     assert updates.shape == larger.shape and jnp.isfinite(updates).all()
     assert state[0].count == 2
-
-
-def test_sizes_are_shares_of_the_size():
-    assert scales.sizes(512, (0.375, 0.75, 1.0)) == [192, 384, 512]

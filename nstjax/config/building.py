@@ -92,6 +92,11 @@ def _check_consistency(config: Config) -> None:
     )
     if config.style.shares and sum(config.style.shares) == 0:
         raise UserError("style.shares are all zero; give at least one style a share")
+    for key, layers in (("content", content.layers), ("style", style.layers)):
+        if len(set(layers)) < len(layers):
+            raise UserError(
+                f"objective.{key}.layers names a layer twice; name it once, and give it the sum of the weights"
+            )
     if not (content.layers or style.layers):
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
     if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
