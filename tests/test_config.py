@@ -78,7 +78,7 @@ def values(schema):
         elif typing.get_origin(each.type) is tuple:
             entries = 1 if each.name == "blend" else 2
             entry = scalars(typing.get_args(each.type)[0], each.metadata)
-            strategies[each.name] = st.lists(entry, min_size=entries, max_size=entries)
+            strategies[each.name] = st.lists(entry, min_size=entries, max_size=entries, unique=each.name == "layers")
         elif typing.get_origin(each.type) is dict:
             strategies[each.name] = st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False) | st.text())
         else:
@@ -88,7 +88,9 @@ def values(schema):
 
 def consistent(values):
     started = values["init"]["kind"] != "picture" or values["init"]["path"]
-    return started and (values["style"]["name"] or values["style"]["path"]) and sum(values["style"]["shares"]) > 0
+    given = all(values[picture]["name"] or values[picture]["path"] for picture in ("content", "style"))
+    decays = values["optimizer"]["decay"] != "exponential" or values["optimizer"]["final"] > 0
+    return started and given and decays and sum(values["style"]["shares"]) > 0
 
 
 def test_the_defaults_build_without_any_file():
@@ -193,7 +195,7 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
             "objective.style.layer_weights has 2 entries for the 1 of objective.style.layers; give one for each",
         ),
         ({"objective": {"content": {"layer_weights": [1, 2]}}}, "objective.content.layer_weights has 2 entries"),
-        ({"objective": {"style": {"layers": ["relu1_1", "relu1_1"]}}}, "objective.style.layers names relu1_1 twice"),
+        ({"objective": {"style": {"layers": ["relu1_1", "relu1_1"]}}}, "twice"),
         ({"objective": {"content": {"layers": []}}}, "neither objective.content.layers nor objective.style.layers"),
         ({"style": {"shares": [1, 2]}}, "style.shares has 2 entries for the 1 of style and style.blend"),
         ({"style": {"shares": [0]}}, "style.shares are all zero; give at least one style a share"),

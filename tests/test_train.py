@@ -264,11 +264,11 @@ def test_a_signal_interrupts_the_run_and_keeps_its_picture(stopped):
         assert facts["final"]["total"] <= history(run.folder / "run")[0]["total"]
 
 
-def test_what_is_not_a_terminal_gets_one_line_and_no_progress_bar(stopped):
+def test_what_is_not_a_terminal_gets_whole_lines_and_no_progress_bar(stopped):
     for run in stopped:
-        assert run.out == ""
-        assert run.err == "nstjax.train: interrupted\n"
-        assert (run.folder / "run" / "log.txt").read_text() == ""
+        kept = f"the best picture so far is {run.folder}/run/result.png\n"
+        assert (run.out, run.err) == ("", f"{kept}nstjax.train: interrupted\n")
+        assert (run.folder / "run" / "log.txt").read_text().endswith(f" INFO nstjax.run: {kept}")
 
 
 @pytest.fixture(scope="module")
