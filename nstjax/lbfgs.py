@@ -85,7 +85,9 @@ def lbfgs(
         scale = jnp.where(useful, curvature / _dot(change, change), state.scale)
 
         direction = descent_direction(gradient, pairs, scale)
-        step_size = jnp.where(jnp.isinf(last.value), first_step_size(gradient, direction), 1.0)
+        # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
+        unknown = jnp.isinf(last.value) if first_step is None else pairs.pushed == 0
+        step_size = jnp.where(unknown, first_step_size(gradient, direction), 1.0)
         onward = Accepted(value, gradient, direction, step_size * learning_rate)
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)

@@ -50,9 +50,9 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._write_manifest()
             for old in (self.path / RESULT, self.path / HISTORY, *self.path.glob("previews/*.png")):
                 old.unlink(missing_ok=True)
-            self._write_manifest()
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another hydra.run.dir") from error
         return self

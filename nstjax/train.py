@@ -70,10 +70,10 @@ def execute(arguments: Sequence[str]) -> Outcome:
     """Runs one command line, says in one line what is wrong with it, and prints where its pictures are."""
     global _outcome
     _outcome = Outcome()
-    sys.argv[1:] = arguments
     os.environ["HYDRA_FULL_ERROR"] = (
         "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
     )
+    usual, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         with _hydra_errors():
             _hydra_main()
@@ -83,6 +83,8 @@ def execute(arguments: Sequence[str]) -> Outcome:
     except KeyboardInterrupt:
         print("nstjax.train: interrupted", file=sys.stderr)
         _outcome.code = 130
+    finally:
+        sys.argv = usual
     _print_contact_sheet(_outcome.sweep)
     return _outcome
 
@@ -96,7 +98,8 @@ def _hydra_main(composed: DictConfig) -> None:
     sweeping = job.mode == RunMode.MULTIRUN
     _outcome.sweep = Path(job.sweep.dir) if sweeping else None
     try:
-        config = _checked(composed)
+        with _hydra_errors():
+            config = _checked(composed)
         from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
 
         _outcome.result = run(config, Path(job.runtime.output_dir))
@@ -126,10 +129,22 @@ def _hydra_errors() -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
-        text = f"can't read the setting {error.override!r}; put quotes within quotes around special characters"
-        raise UserError(f"{text}, as in 'content.path=\"photo (1).jpg\"', or use the command nstjax") from error
+        raise UserError(_unreadable(error.override)) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(str(error))) from error
+    except OSError as error:
+        raise UserError(f"cannot write to {error.filename}: {error.strerror}; choose another hydra.run.dir") from error
+    except ValueError as error:
+        if "Config group override must be" not in str(error):
+            raise
+        raise UserError("a group of configs can't be null; choose one of its files, as style=starry") from error
+
+
+def _unreadable(override: str) -> str:
+    if "=" not in override:
+        return f"{override!r} is not a setting; write KEY=VALUE"
+    text = f"can't read the setting {override!r}; put quotes within quotes around special characters"
+    return f"{text}, as in 'content.path=\"photo (1).jpg\"', or use the command nstjax"
 
 
 def _one_line(text: str) -> str:

@@ -176,7 +176,6 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"optimizer": {"parameters": 3}}, "optimizer.parameters=3 has the wrong type; it takes keys and values"),
         ({"content": {"path": 3}}, "content.path=3 has the wrong type; it takes text"),
         ({"content": {"path": ""}}, "content.path is empty"),
-        ({"style": {"name": None}}, "style has neither a name nor a path"),
         ({"objective": {"style": {"layers": ["conv9_9"]}}}, "conv9_9 is not known; choose one of conv1_1, relu1_1"),
         ({"objective": {"style": {"layers": "relu1_1"}}}, "layers='relu1_1' has the wrong type; it takes a list"),
         ({"schedule": {"steps": 7}}, "schedule.steps=7 has the wrong type; it takes a list, as [a,b]"),

@@ -304,6 +304,7 @@ def test_a_bad_file_fails_the_run_and_leaves_no_picture(key, tmp_path):
         (["optimizer.parameters.memory=abc"], "optimizer.parameters.memory='abc'"),
         (["optimizer=adam", "optimizer.parameters.b1=abc"], "optimizer.parameters.b1='abc'"),
         (["weights.source=keras"], "weights.path"),
+        (["style.name=null"], "neither a name nor a path"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_computed(overrides, text, tmp_path):

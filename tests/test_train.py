@@ -67,7 +67,7 @@ def command(*arguments):
         ("content.path=huge.png", r"huge.png: 3600000000 pixels, the limit is 100000000; make it smaller"),
         ("content.path=photo (1).jpg", r".*content.path=photo \(1\).jpg.*quote.*"),
         ("content.path=", r"content.path is empty; .*"),
-        ("style=null", r"style.*"),
+        ("style=null", r".*null.*style=starry"),
         ("nosuch", r".*'?nosuch'?.*KEY=VALUE.*"),
         ("size=64,96", r".*size=64,96.*-m.*"),
         ("size=${nosuch}", r".*nosuch.*"),

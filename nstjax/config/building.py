@@ -57,16 +57,24 @@ def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> An
     if get_origin(hint) is dict and isinstance(value, Mapping):
         return dict(value)
     if get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(get_args(hint)[0], each, key, metadata) for each in value)
+        return tuple(_convert(get_args(hint)[0], each, f"{key}[{i}]", metadata) for i, each in enumerate(value))
     if hint is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < _LARGEST else math.inf
     if type(value) is not hint:
-        raise UserError(f"{key}={value!r} has the wrong type; it takes {_TYPE_NAMES.get(hint, 'a list, as [a,b]')}")
+        kind = get_origin(hint) or hint
+        raise UserError(f"{key}={value!r} has the wrong type; it takes {_TYPE_NAMES[kind]}")
     _check_value(value, key, **metadata)
     return value
 
 
-_TYPE_NAMES = {str: "text", int: "a whole number", float: "a number"}
+_LARGEST = 1e300  # of what Python can make a float
+_TYPE_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list, as [a,b]",
+    dict: "keys and values, as {memory: 50}",
+}
 
 
 def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple[float, float] | None = None) -> None:
@@ -75,17 +83,20 @@ def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple
     if range is None:
         return
     low, high = range
-    if not (math.isfinite(value) and low <= value <= high):
+    if not (low <= value <= high and value < math.inf):
         bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
         raise UserError(f"{key}={value} is out of range; it takes a number {bounds}")
 
 
 def _check_consistency(config: Config) -> None:
     content, style, schedule = config.objective.content, config.objective.style, config.schedule
+    _check_pictures(config)
     for key, weighted in (("content", content), ("style", style)):
         _check_lengths(
             f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights
         )
+    if not (schedule.scales and schedule.steps):
+        raise UserError("schedule.scales or schedule.steps is empty; give at least one scale, and its steps")
     _check_lengths("schedule.scales", schedule.scales, "schedule.steps", schedule.steps)
     _check_lengths(
         "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
@@ -101,6 +112,13 @@ def _check_consistency(config: Config) -> None:
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
     if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
         raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
+
+
+def _check_pictures(config: Config) -> None:
+    paths = {"content": config.content.path, "style": config.style.path, "init": config.init.path}
+    for key, path in {**paths, "weights": config.weights.path}.items():
+        if path == "":
+            raise UserError(f"{key}.path is empty; give a file, or leave the key out")
     if config.init.kind == "picture" and not config.init.path:
         raise UserError("init=picture needs the picture's file: give init.path=FILE")
 

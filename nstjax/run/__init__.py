@@ -51,15 +51,18 @@ def run(config: Config, folder: Path) -> Path:
         setup = out.seconds()
         with progress_bar(config.schedule) as show:
             for chunk in chunks(config, problem):
-                rows = out.record(chunk.records, scale=chunk.stage.number, first_step=chunk.first_step)
+                lost = _lost_at(chunk)
+                records = {name: values[: lost + 1] for name, values in chunk.records.items()}
+                rows = out.record(records, scale=chunk.stage.number, first_step=chunk.first_step)
                 show(rows[-1], len(rows))
                 _preview(config, out, chunk, rows[-1])
-                if stop.is_set() or not math.isfinite(rows[-1]["total"]):
+                if stop.is_set() or lost < len(chunk.records["total"]):
                     break
         out.manifest |= _outcome(problem, chunk)
         path = out.result(np.asarray(chunk.state.result))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
-        _check_finite(rows[-1])
+        if lost < len(chunk.records["total"]):
+            raise UserError(_loss_of(rows[-1]))
         if stop.is_set():
             log.info("the best picture so far is %s", path)
             raise KeyboardInterrupt
@@ -100,13 +103,21 @@ def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, flo
         )
 
 
-def _check_finite(row: Mapping[str, float]) -> None:
-    lost = [name for name, value in row.items() if not math.isfinite(value)]
-    if lost:
-        where = f"{lost[-1]} became {row[lost[-1]]} at scale {row['scale']}, step {row['step']}"
-        raise UserError(
-            f"{where}; the picture before it is kept; lower optimizer.learning_rate or objective.style_weight"
-        )
+def _lost_at(chunk: Chunk) -> int:
+    """The first of the evaluations from which no way leads back to numbers; the chunk's length if there is none.
+
+    A loss that isn't finite is no loss yet: L-BFGS undoes the step. It is lost when the next image won't be finite.
+    """
+    finite = np.isfinite(chunk.records["total"])
+    if np.isfinite(np.asarray(chunk.state.image + chunk.state.pending)).all():
+        return len(finite)
+    return int(np.flatnonzero(finite)[-1]) + 1 if finite.any() else 0
+
+
+def _loss_of(row: Mapping[str, float]) -> str:
+    name = next(name for name, value in reversed(list(row.items())) if not math.isfinite(value))
+    where = f"{name} became {row[name]} at scale {row['scale']}, step {row['step']}"
+    return f"{where}; the picture before it is kept; lower optimizer.learning_rate or the weights of objective"
 
 
 def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:

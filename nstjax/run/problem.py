@@ -11,6 +11,7 @@ import numpy as np
 
 from nstjax import assets, files, images, inits, objective, optimizers, weights
 from nstjax.config import Config
+from nstjax.errors import UserError
 from nstjax.features import extractor
 from nstjax.types import Image, Network
 
@@ -117,6 +118,8 @@ def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
 
 
 def _open(name: str | None, path: str | None) -> Source:
+    if not (name or path):
+        raise UserError("a picture has neither a name nor a path; give content or style, =NAME or .path=FILE")
     file = _path(path) or assets.resolve(name or "")
     return Source(file, images.load(file))
 
@@ -130,7 +133,10 @@ def _path(text: str | None) -> Path | None:
 
 
 def _content_shape(config: Config, content: Source, share: float) -> tuple[int, int]:
-    return images.fitted(*_sides(content), round(config.size * share), config.sizing.edge)
+    try:
+        return images.fitted(*_sides(content), round(config.size * share), config.sizing.edge)
+    except UserError as error:
+        raise UserError(f"{error} (size={config.size} times {share:g} of schedule.scales)") from error
 
 
 def _style_shape(config: Config, style: Source, content_shape: tuple[int, int]) -> tuple[int, int]:

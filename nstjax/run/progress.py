@@ -9,7 +9,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstjax.config import ScheduleConfig
 
-_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:5}| {elapsed}<{remaining}{postfix}"  # all of it in 100 columns
 
 
 @runtime_checkable
@@ -30,8 +30,12 @@ def progress_bar(schedule: ScheduleConfig) -> Iterator[Show]:
             scale, step = int(row["scale"]), int(row["step"])
             speed = row["evaluations"] / max(row["seconds"], 1e-9)
             bar.set_description_str(f"scale {scale + 1}/{len(costs)} step {step}/{schedule.steps[scale]}")
-            losses = " ".join(f"{name} {row[name]:.3g}" for name in ("total", "content", "style", "tv"))
-            bar.set_postfix_str(f"{losses}, {speed:.1f} evaluations/s", refresh=False)
+            losses = " ".join(f"{name} {_short(row[name])}" for name in ("total", "content", "style"))
+            bar.set_postfix_str(f"{speed:.1f}/s {losses}", refresh=False)
             bar.update(costs[scale] * new)
 
         yield show
+
+
+def _short(loss: float) -> str:
+    return f"{loss:.3g}".replace("e+0", "e").replace("e+", "e")
