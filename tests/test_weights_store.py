@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from weight_files import refusal
 
 from nstjax import weights
-from nstjax.errors import UserError
-from nstjax.weights import sources, store
+from nstjax.weights import store
 from nstjax.weights.layouts import SHAPES, Weights
 
 
@@ -19,18 +19,6 @@ def tmp_path(tmp_path):
     """Emptied after each test: a weight file is 80 MB, and pytest keeps these folders of three runs."""
     yield tmp_path
     shutil.rmtree(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def untrained():
-    return sources.random()
-
-
-def refusal(call, *arguments):
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 LAYOUTS = [

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from nstjax.errors import UserError
 from nstjax.weights import torch_file, torch_pickle
@@ -145,3 +146,11 @@ def cell(*items):
     for i, item in enumerate(items):
         array[0, i] = item
     return array
+
+
+def refusal(call, *arguments):
+    """The one line with which a call refuses its arguments."""
+    with pytest.raises(UserError) as error:
+        call(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)

@@ -28,6 +28,7 @@ class Chunk(NamedTuple):
     first_step: int
     state: optimize.State
     records: optimize.Records
+    lost: bool  # the loss isn't finite any more, from the last record on
 
 
 def run(config: Config, folder: Path) -> Path:
@@ -51,17 +52,15 @@ def run(config: Config, folder: Path) -> Path:
         setup = out.seconds()
         with progress_bar(config.schedule) as show:
             for chunk in chunks(config, problem):
-                lost = _lost_at(chunk)
-                records = {name: values[: lost + 1] for name, values in chunk.records.items()}
-                rows = out.record(records, scale=chunk.stage.number, first_step=chunk.first_step)
+                rows = out.record(chunk.records, scale=chunk.stage.number, first_step=chunk.first_step)
                 show(rows[-1], len(rows))
                 _preview(config, out, chunk, rows[-1])
-                if stop.is_set() or lost < len(chunk.records["total"]):
+                if stop.is_set() or chunk.lost:
                     break
         out.manifest |= _outcome(problem, chunk)
         path = out.result(np.asarray(chunk.state.result))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
-        if lost < len(chunk.records["total"]):
+        if chunk.lost:
             raise UserError(_loss_of(rows[-1]))
         if stop.is_set():
             log.info("the best picture so far is %s", path)
@@ -80,7 +79,9 @@ def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
             objective=problem.objective, optimizer=stage.optimizer,
             average=config.optimizer.average, pause_every=config.preview_every,
         ):  # fmt: skip
-            yield Chunk(stage, step, state, records)
+            lost = _lost_at(state, records["total"])
+            kept = {name: values[: lost + 1] for name, values in records.items()}
+            yield Chunk(stage, step, state, kept, lost < len(records["total"]))
             step += len(records["total"])
 
 
@@ -103,15 +104,14 @@ def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, flo
         )
 
 
-def _lost_at(chunk: Chunk) -> int:
-    """The first of the evaluations from which no way leads back to numbers; the chunk's length if there is none.
+def _lost_at(state: optimize.State, totals: np.ndarray) -> int:
+    """The first of the evaluations from which no way leads back to numbers; how many there are, if there is none.
 
-    A loss that isn't finite is no loss yet: L-BFGS undoes the step. It is lost when the next image won't be finite.
+    A loss that isn't finite is not lost yet: L-BFGS undoes the step. It is when the next image won't be finite either.
     """
-    finite = np.isfinite(chunk.records["total"])
-    if np.isfinite(np.asarray(chunk.state.image + chunk.state.pending)).all():
-        return len(finite)
-    return int(np.flatnonzero(finite)[-1]) + 1 if finite.any() else 0
+    if np.isfinite(np.asarray(state.image + state.pending)).all():
+        return len(totals)
+    return int(np.flatnonzero(np.isfinite(totals)).max(initial=-1)) + 1
 
 
 def _loss_of(row: Mapping[str, float]) -> str:
