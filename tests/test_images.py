@@ -158,7 +158,7 @@ def test_unknown_names_list_the_known_ones(noise: images.Pixels) -> None:
         images.fitted(100, 100, 64, "wide")
     with pytest.raises(UserError, match="resample=cubic is unknown; known: bilinear, bicubic, lanczos"):
         images.resize(noise, 20, 20, resample="cubic")
-    with pytest.raises(UserError, match="space=lab is unknown; known: srgb, linear"):
+    with pytest.raises(UserError, match="space=lab is unknown; known: linear, srgb, srgb8"):
         images.resize(noise, 20, 20, space="lab")
 
 
@@ -166,6 +166,18 @@ def test_unknown_names_list_the_known_ones(noise: images.Pixels) -> None:
 
 RESAMPLE = ["bilinear", "bicubic", "lanczos"]
 SPACES = ["srgb", "linear"]
+
+
+@pytest.mark.parametrize("resample", RESAMPLE)
+def test_srgb8_is_what_pillow_makes_of_the_bytes(noise: images.Pixels, resample: str) -> None:
+    theirs = Image.fromarray(images.quantize(noise)).resize((13, 9), Image.Resampling[resample.upper()])
+    ours = images.resize(noise, 9, 13, resample=resample, space="srgb8")
+    np.testing.assert_array_equal(images.quantize(ours), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("edge", ["long", "short", "area"])
+def test_a_fitted_picture_measures_what_it_was_fitted_to(edge: str) -> None:
+    assert images.measured(*images.fitted(600, 512, 300, edge), edge) == pytest.approx(300, rel=2e-3)
 
 
 @settings(deadline=None)

@@ -23,10 +23,14 @@ def test_the_first_signal_is_a_request(number):
 
 
 def test_the_second_ctrl_c_interrupts_as_usual():
-    with stop_requests():
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs don't have
+    try:
+        with stop_requests():
             signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_second_sigterm_has_the_effect_it_had_before():

@@ -55,10 +55,12 @@ def test_the_default_kernels_are_upright(original):
 
 def test_the_first_convolution_agrees_with_torch(original):
     golden = np.load(GOLDEN)
-    params, (scale, mean, std) = weights.read(original)
+    params, preprocessing = weights.read(original)
+    scale, mean, std = map(np.asarray, preprocessing)
     picture = np.pad((golden["picture"] * scale - mean) / std, ((1, 1), (1, 1), (0, 0)))
     patches = np.lib.stride_tricks.sliding_window_view(picture, (3, 3), (0, 1))  # h w c, kernel's h w
-    ours = np.einsum("hwcyx,yxco->hwo", patches, params["conv1_1"]["kernel"]) + params["conv1_1"]["bias"]
+    kernel, bias = (np.asarray(params["conv1_1"][name]) for name in ("kernel", "bias"))
+    ours = np.einsum("hwcyx,yxco->hwo", patches, kernel) + bias
     theirs = golden["max/conv1_1/values"]
     np.testing.assert_allclose(ours.reshape(-1)[golden["conv1_1/indices"]], theirs, rtol=1e-4, atol=1e-3)
 
