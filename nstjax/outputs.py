@@ -92,7 +92,8 @@ class RunFolder:
 
     def _write_manifest(self) -> None:
         with files.atomic(self.path / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may hold no Unicode
 
 
 def history_row(

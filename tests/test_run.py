@@ -1,5 +1,6 @@
 """One run: what its folder holds, that it is the same every time, and what becomes of it when something is wrong."""
 
+import dataclasses
 import hashlib
 import json
 import signal
@@ -321,6 +322,21 @@ def test_a_loss_that_is_lost_fails_the_run_and_keeps_the_picture_before_it(tmp_p
     assert manifest(tmp_path)["status"] == "failed"
     start = images.resize(pixels(assets.resolve("grace_hopper")), HEIGHT, WIDTH, resample="lanczos", space="linear")
     assert np.abs(levels(tmp_path) - start * 255).max() <= 0.51
+
+
+def test_a_loss_that_never_was_a_number_fails_the_run(tmp_path):
+    """With L-BFGS too, which steps back from what isn't finite, here to nowhere; 1e39 is infinite in float32."""
+    assert "at scale 0, step 0" in refusal(small("objective.content_weight=1e39"), tmp_path)
+    assert manifest(tmp_path)["status"] == "failed"
+
+
+def test_a_file_name_that_is_no_unicode_or_begins_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("caf\udce9.png", "~photo.png"):
+        picture(tmp_path / "plain.png").rename(tmp_path / name)
+        config = small("schedule.steps=[0]")
+        run(dataclasses.replace(config, content=dataclasses.replace(config.content, path=name)), tmp_path / "run")
+        assert manifest(tmp_path / "run")["pictures"]["content"]["path"] == name
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path):

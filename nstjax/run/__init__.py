@@ -54,7 +54,8 @@ def run(config: Config, folder: Path) -> Path:
             for chunk in chunks(config, problem):
                 rows = out.record(chunk.records, scale=chunk.stage.number, first_step=chunk.first_step)
                 show(rows[-1], len(rows))
-                _preview(config, out, chunk, rows[-1])
+                if not chunk.lost:
+                    _preview(config, out, chunk, rows[-1])
                 if stop.is_set() or chunk.lost:
                     break
         out.manifest |= _outcome(problem, chunk)
@@ -107,9 +108,10 @@ def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, flo
 def _lost_at(state: optimize.State, totals: np.ndarray) -> int:
     """The first of the evaluations from which no way leads back to numbers; how many there are, if there is none.
 
-    A loss that isn't finite is not lost yet: L-BFGS undoes the step. It is when the next image won't be finite either.
+    A loss that isn't finite is not lost yet: L-BFGS undoes the step. It is when the next image won't be finite either,
+    or when no loss ever was.
     """
-    if np.isfinite(np.asarray(state.image + state.pending)).all():
+    if np.isfinite(state.lowest) and np.isfinite(np.asarray(state.image + state.pending)).all():
         return len(totals)
     return int(np.flatnonzero(np.isfinite(totals)).max(initial=-1)) + 1
 

@@ -1,6 +1,7 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,7 +130,7 @@ def _open_name_or_path(text: str) -> Source:
 
 
 def _path(text: str | None) -> Path | None:
-    return Path(text).expanduser() if text else None
+    return Path(os.path.expanduser(text)) if text else None  # unlike Path's, leaves `~photo.jpg` as it is
 
 
 def _content_shape(config: Config, content: Source, share: float) -> tuple[int, int]:
