@@ -72,7 +72,7 @@ def run(config: Config, folder: Path) -> Path:
 
 def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
     """All evaluations of a run, scale after scale."""
-    state, step = None, 0
+    state = None
     for stage in stages(config, problem):
         step, start = 0, begin(config, problem, stage, state)
         for state, records in optimize.optimize(
