@@ -2,32 +2,60 @@
 
 JAX's own input gradient reads the kernel through swapped axes, which XLA's CPU backend runs several times slower inside
 a loop than outside (jax 0.10.2). Written as one more convolution, with the kernel turned round, it is fast in both.
+On a CPU, where multiplications are what takes the time, Winograd's algorithm is twice as fast as either.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from nstjax import winograd
+from nstjax.types import Params
+
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+# With fewer input channels the transforms cost more than they save: conv1_1 has 3.
+_WINOGRAD_CHANNELS = 64
+
+
+def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[str, winograd.Kernels]:
+    """What `frozen` needs besides the kernels of these layers, by layer; layers that it has nothing for are left out.
+
+    Args:
+        algorithm: "direct", "winograd", or "auto": Winograd's on a CPU, where it was faster in every layer and at every
+            size that was measured (docs/performance.md), and direct elsewhere, where nobody has measured it.
+    """
+    if algorithm == "direct" or (algorithm == "auto" and jax.default_backend() != "cpu"):
+        return {}
+    kernels = {layer: params[layer]["kernel"] for layer in layers if layer in params}
+    suited = {layer: kernel for layer, kernel in kernels.items() if kernel.shape[2] >= _WINOGRAD_CHANNELS}
+    return {layer: winograd.prepare(np.asarray(kernel)) for layer, kernel in suited.items()}
 
 
 def frozen(
-    lhs: Float[Array, "n h w i"],
+    lhs: Float[Array, "1 h w i"],
     rhs: Float[Array, "k k i o"],
     window_strides: Any,
     padding: str,
     *,
     precision: lax.PrecisionLike = None,
+    prepared: winograd.Kernels | None = None,
     **_: Any,
-) -> Float[Array, "n h2 w2 o"]:
+) -> Float[Array, "1 h2 w2 o"]:
     """A drop-in for `lax.conv_general_dilated` as `flax.linen.Conv` calls it, for stride 1 and odd square kernels.
 
-    `padding` is "SAME" (zeros) or "VALID". The kernel's own gradient is zero: it is frozen.
+    `padding` is "SAME" (zeros) or "VALID". The kernel's own gradient is zero: it is frozen. Where `prepared` is given,
+    it is used in place of the kernel.
     """
-    return _convolve(lhs, rhs, len(rhs) // 2 if padding == "SAME" else 0, precision)
+    border = len(rhs) // 2 if padding == "SAME" else 0
+    if prepared is not None:
+        return winograd.convolve(lhs[0], prepared, border)[None]
+    return _convolve(lhs, rhs, border, precision)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -28,13 +28,16 @@ class VGG19(nn.Module):
         pooling: "max", as the network was trained, or "average" (Gatys et al. 2015: "slightly more appealing").
         pool_edges: "floor" drops an odd last row or column (Caffe, PyTorch), "ceil" pools it alone (TensorFlow's SAME).
         padding: what lies beyond the border of every convolution's input: "zero", "reflect" or "replicate".
-        convolution: a drop-in for `lax.conv_general_dilated`, such as that itself.
+        dtype: of the computation; the parameters stay float32.
+        convolution: a drop-in for `lax.conv_general_dilated`, such as that itself. What it was given by
+            `nstjax.convolution.prepare` is in the variable collection `prepared`, by layer.
     """
 
     layers: tuple[str, ...]
     pooling: str = "max"
     pool_edges: str = "floor"
     padding: str = "zero"
+    dtype: Any = jnp.float32
     convolution: Callable[..., Any] = frozen
 
     @nn.compact
@@ -52,37 +55,46 @@ class VGG19(nn.Module):
         if name.startswith("pool"):
             return POOLINGS[self.pooling](even_sides(x, self.pool_edges))
         same = self.padding == "zero"
+        prepared = self.variables.get("prepared", {}).get(name)
+        convolution = partial(self.convolution, prepared=prepared) if prepared else self.convolution
         conv = nn.Conv(
-            CHANNELS[name], (3, 3), padding="SAME" if same else "VALID",
-            conv_general_dilated=self.convolution, name=name,
+            CHANNELS[name], (3, 3), padding="SAME" if same else "VALID", dtype=self.dtype,
+            conv_general_dilated=convolution, name=name,
         )  # fmt: skip
         return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[self.padding]))
 
 
-def extract(network: Network, image: Image, layers: tuple[str, ...], **settings: Any) -> Features:
-    """Feature maps of an image at the named layers, on the network's own preprocessing.
+def extract(
+    network: Network, image: Image, layers: tuple[str, ...], dtype: str = "float32", **settings: Any
+) -> Features:
+    """Feature maps of an image at the named layers, on the network's own preprocessing; float32 whatever `dtype` is.
 
     `settings` are VGG19's: pooling, pool_edges, padding. Source: Simonyan & Zisserman (2015), table 1, column E.
     """
     scale, mean, std = (jnp.broadcast_to(value, image.shape) for value in network.preprocessing)
-    return VGG19(layers, **settings).apply({"params": network.params}, (image * scale - mean) / std)  # type: ignore
+    vgg19 = VGG19(layers, dtype=jnp.dtype(dtype), **settings)
+    variables = {"params": network.params, "prepared": network.prepared}
+    features: Features = vgg19.apply(variables, (image * scale - mean) / std)  # type: ignore[assignment]
+    return {name: feature_map.astype(jnp.float32) for name, feature_map in features.items()}
 
 
-def extractor(pooling: str = "max", pool_edges: str = "floor", padding: str = "zero") -> Extract:
+def extractor(
+    pooling: str = "max", pool_edges: str = "floor", padding: str = "zero", dtype: str = "float32"
+) -> Extract:
     """`extract` with its settings bound: one object for each setting, so that jobs of a sweep share a compilation."""
-    return _extractor(pooling, pool_edges, padding)
+    return _extractor(pooling, pool_edges, padding, dtype)
 
 
 @lru_cache
-def _extractor(pooling: str, pool_edges: str, padding: str) -> Extract:
-    return partial(extract, pooling=pooling, pool_edges=pool_edges, padding=padding)
+def _extractor(pooling: str, pool_edges: str, padding: str, dtype: str) -> Extract:
+    return partial(extract, pooling=pooling, pool_edges=pool_edges, padding=padding, dtype=dtype)
 
 
-def up_to_deepest(layers: tuple[str, ...]) -> list[str]:
+def up_to_deepest(layers: tuple[str, ...]) -> tuple[str, ...]:
     """The layers to compute, in order, to reach every named one. Raises KeyError for a name that VGG19 doesn't have."""
     order = {name: depth for depth, name in enumerate(CHANNELS)}
     depth = max((order[name] for name in layers), default=-1)
-    return list(CHANNELS)[: depth + 1]
+    return tuple(CHANNELS)[: depth + 1]
 
 
 def even_sides(x: FeatureMap, edges: str) -> Float[Array, "h2 w2 c"]:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from nstjax.types import FeatureMap, Scalar
@@ -23,9 +25,24 @@ class Gram(NamedTuple):
 
 def gram_matrix(feature_map: FeatureMap) -> Gram:
     """G = F^T F, not normalised, at full float32 precision. Source: Gatys et al. (2016), equation 3."""
-    height, width, _ = feature_map.shape
-    products = jnp.einsum("hwc,hwd->cd", feature_map, feature_map, precision="highest")
-    return Gram(products, jnp.float32(height * width))
+    height, width, channels = feature_map.shape
+    return Gram(_products(feature_map.reshape(-1, channels)), jnp.float32(height * width))
+
+
+@jax.custom_vjp
+def _products(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
+    return lax.dot_general(f, f, (((0,), (0,)), ((), ())), precision="highest")
+
+
+def _products_forward(f: Array) -> tuple[Array, Array]:
+    return _products(f), f
+
+
+def _products_backward(f: Array, gradient: Float[Array, "c c"]) -> tuple[Float[Array, "m c"]]:
+    return (jnp.matmul(f, gradient + gradient.T, precision="highest"),)
+
+
+_products.defvjp(_products_forward, _products_backward)
 
 
 def blend(grams: Sequence[Gram], weights: Sequence[float]) -> Gram:

@@ -102,9 +102,17 @@ class Objective:
     terms: tuple[Term, ...]
     extract: Extract
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those that any term looks at."""
+        return _layers(self.terms)
+
     def features(self, network: Network, image: Image, terms: Sequence[Term]) -> Features:
-        layers = {term.layer for term in terms} - {IMAGE}
-        return {IMAGE: image, **self.extract(network, image, tuple(sorted(layers)))}
+        return {IMAGE: image, **self.extract(network, image, _layers(terms))}
+
+
+def _layers(terms: Sequence[Term]) -> tuple[str, ...]:
+    return tuple(sorted({term.layer for term in terms} - {IMAGE}))
 
 
 def from_config(config: ObjectiveConfig, extract: Extract) -> Objective:

@@ -40,7 +40,7 @@ class RunFolder:
             "status": "running",
             "config": to_dict(config),
             "seed": config.seed,
-            "precision": config.precision,
+            "precision": config.runtime.precision,
             "versions": versions(),
             "evaluations": 0,
         }

@@ -4,7 +4,8 @@ Shape letters: `h w` picture or feature map, `c` channels, `m` remembered L-BFGS
 Arrays are unbatched; batch with `jax.vmap`. Shapes are checked at run time under pytest only.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
@@ -29,3 +30,4 @@ class Network(NamedTuple):
 
     params: Params
     preprocessing: Preprocessing
+    prepared: Mapping[str, Any] = {}  # by layer: what `convolution.prepare` made of its kernel

@@ -140,6 +140,14 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class RuntimeConfig:
+    """How it is computed: what changes the seconds, and no more than the last digits of the result."""
+
+    convolution: str = one_of("auto", "direct", "winograd")  # auto: Winograd's algorithm on a CPU, direct elsewhere
+    precision: str = one_of("highest", "high", "default", "bf16")  # of convolutions, on devices that have a choice
+
+
+@dataclass(frozen=True)
 class Config:
     """One run, whole."""
 
@@ -149,7 +157,6 @@ class Config:
     size: int = within(512, 16, 65536)
     seed: int = within(0, 0, 2**32 - 1)
     preview_every: int = within(0, 0)  # steps; 0: no previews
-    precision: str = one_of("highest", "high", "default")  # of convolutions, on devices that have a choice
     sizing: SizingConfig = field(default_factory=SizingConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -157,3 +164,4 @@ class Config:
     init: InitConfig = field(default_factory=InitConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

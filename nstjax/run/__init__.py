@@ -20,6 +20,8 @@ from nstjax.run.signals import stop_requests
 
 log = logging.getLogger(__name__)
 
+_MATMUL_PRECISION = {"highest": "highest", "high": "high", "default": "default", "bf16": "default"}
+
 
 class Chunk(NamedTuple):
     """A few evaluations at one scale: the first one's step, the state after them, and what they recorded."""
@@ -45,7 +47,7 @@ def run(config: Config, folder: Path) -> Path:
         RunFolder(folder, config) as out,
         stop_requests() as stop,
         timed_and_kept() as compiling,
-        jax.default_matmul_precision(config.precision),
+        jax.default_matmul_precision(_MATMUL_PRECISION[config.runtime.precision]),
     ):
         problem = prepare(config)
         out.manifest |= problem.facts() | {"device": _device()}

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nstjax import assets, files, images, inits, objective, optimizers, weights
+from nstjax import assets, convolution, files, images, inits, objective, optimizers, weights
 from nstjax.config import Config
 from nstjax.errors import UserError
-from nstjax.features import extractor
+from nstjax.features import Extract, extractor, up_to_deepest
 from nstjax.types import Image, Network
 
 
@@ -70,13 +70,14 @@ def prepare(config: Config) -> Problem:
         for style in styles:
             _style_shape(config, style, _content_shape(config, content, share))
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
+    compared = objective.from_config(config.objective, _extractor(config))
     return Problem(
         content,
         styles,
         init,
         weights_file,
-        network=weights.read(weights_file),
-        objective=objective.from_config(config.objective, extractor(**dataclasses.asdict(config.network))),
+        network=_network(weights_file, up_to_deepest(compared.layers), config.runtime.convolution),
+        objective=compared,
         weights=objective.weights_from_config(config.objective),
     )
 
@@ -116,6 +117,16 @@ def learning_rates(config: Config, steps: int) -> np.ndarray:
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
     return optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+
+
+def _network(weights_file: Path, layers: tuple[str, ...], algorithm: str) -> Network:
+    network = weights.read(weights_file)
+    return network._replace(prepared=convolution.prepare(network.params, layers, algorithm))
+
+
+def _extractor(config: Config) -> Extract:
+    dtype = "bfloat16" if config.runtime.precision == "bf16" else "float32"
+    return extractor(**dataclasses.asdict(config.network), dtype=dtype)
 
 
 def _open(name: str | None, path: str | None) -> Source:

@@ -1,0 +1,130 @@
+"""Winograd's F(4x4, 3x3): the direct convolution's values and input gradient, to the bound that float32 allows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from nstjax import weights, winograd
+from nstjax.convolution import prepare
+from nstjax.layers import CHANNELS
+
+CONVOLUTIONS = tuple(name for name in CHANNELS if name.startswith("conv"))
+
+
+def direct(x, kernel, border):
+    """In float64, where JAX has only float32: a sum over the nine positions of the kernel."""
+    x, kernel = (
+        np.pad(np.asarray(x, np.float64), ((border,) * 2, (border,) * 2, (0, 0))),
+        np.asarray(kernel, np.float64),
+    )
+    height, width = x.shape[0] - 2, x.shape[1] - 2
+    return sum(x[i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3))
+
+
+def direct_gradient(gradient, kernel, border):
+    """The convolution's transpose, written as it is: every output hands its share back to the nine inputs."""
+    height, width, _ = gradient.shape
+    x = np.zeros((height + 2, width + 2, kernel.shape[2]))
+    for i in range(3):
+        for j in range(3):
+            x[i : i + height, j : j + width] += (
+                np.asarray(gradient, np.float64) @ np.asarray(kernel[i, j], np.float64).T
+            )
+    return x[border : height + 2 - border, border : width + 2 - border]
+
+
+def normal(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+
+def relative_error(found, expected):
+    return np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
+
+
+def input_gradient(x, kernels, border, weight):
+    return jax.grad(lambda x: jnp.vdot(winograd.convolve(x, kernels, border), weight))(x)
+
+
+@pytest.mark.parametrize("border", [0, 1])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (16, 12), (17, 30), (6, 41)])
+def test_values_and_input_gradient_are_the_direct_convolutions(height, width, border):
+    x, kernel = normal(height, width, 5), normal(3, 3, 5, 7, seed=1)
+    kernels = winograd.prepare(np.asarray(kernel))
+    expected = direct(x, kernel, border)
+    assert relative_error(winograd.convolve(x, kernels, border), expected) < 2e-6
+    weight = normal(*expected.shape, seed=2)
+    found = input_gradient(x, kernels, border, weight)
+    assert relative_error(found, direct_gradient(weight, kernel, border)) < 2e-6
+
+
+@pytest.mark.parametrize("layer", CONVOLUTIONS[1:])
+def test_error_bound_of_every_layer_of_the_real_network(original, layer):
+    """In values and gradient less than 1e-5 of the output's own magnitude, on inputs like those after a ReLU."""
+    kernel = np.asarray(weights.read(original).params[layer]["kernel"])
+    x, weight = jnp.maximum(normal(9, 13, kernel.shape[2]), 0), normal(9, 13, kernel.shape[3], seed=1)
+    kernels = winograd.prepare(np.asarray(kernel))
+    assert relative_error(winograd.convolve(x, kernels, 1), direct(x, kernel, 1)) < 1e-5
+    assert relative_error(input_gradient(x, kernels, 1, weight), direct_gradient(weight, kernel, 1)) < 1e-5
+
+
+def test_strips_join_without_a_seam(monkeypatch):
+    x, kernel = normal(41, 30, 3), normal(3, 3, 3, 2, seed=1)
+    kernels = winograd.prepare(np.asarray(kernel))
+    whole = winograd.convolve(x, kernels, 1)
+    monkeypatch.setattr(winograd, "_STRIP_TILES", 16)
+    monkeypatch.setattr(winograd, "_STRIP_BYTES", 0)
+    assert winograd._strip_height(11, 8, 3) == 2
+    np.testing.assert_allclose(winograd.convolve(x, kernels, 1), whole, atol=1e-5)
+
+
+def test_strips_are_of_nearly_equal_height():
+    for tiles_down in range(1, 200):
+        height = winograd._strip_height(tiles_down, 32, 64)
+        strips = -(-tiles_down // height)
+        assert height * strips - tiles_down < strips  # not one empty row a strip
+
+
+def test_a_batch_by_vmap_is_the_pictures_one_by_one():
+    batch, kernels = normal(3, 9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+
+    def gradient(x):
+        return jax.grad(lambda x: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(x)
+
+    one_by_one = jnp.stack([gradient(each) for each in batch])
+    np.testing.assert_allclose(jax.vmap(gradient)(batch), one_by_one, rtol=1e-4, atol=1e-3)
+
+
+def test_gradient_descent_in_a_loop_is_the_steps_one_by_one():
+    x, kernels = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+
+    def step(_, x):
+        return x - 1e-3 * jax.grad(lambda x: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(x)
+
+    one_by_one = step(2, step(1, step(0, x)))
+    np.testing.assert_allclose(lax.fori_loop(0, 3, step, jnp.asarray(x)), one_by_one, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kernel_has_no_gradient():
+    x, kernels = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    for gradient in jax.grad(lambda kernels: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(kernels):
+        np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
+
+
+def test_bfloat16_comes_and_goes_and_is_computed_in_float32():
+    x, kernels = jnp.asarray(normal(9, 7, 4), jnp.bfloat16), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    found = winograd.convolve(x, kernels, 1)
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found, winograd.convolve(jnp.float32(x), kernels, 1).astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "backend", "prepared"),
+    [("direct", "cpu", False), ("auto", "cpu", True), ("auto", "gpu", False), ("winograd", "gpu", True)],
+)
+def test_which_layers_are_prepared(monkeypatch, algorithm, backend, prepared):
+    params = {"conv1_1": {"kernel": normal(3, 3, 3, 64)}, "conv1_2": {"kernel": normal(3, 3, 64, 8)}}
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert set(prepare(params, ("conv1_1", "relu1_1", "conv1_2"), algorithm)) == ({"conv1_2"} if prepared else set())
+    assert set(prepare(params, ("conv1_1",), algorithm)) == set()
