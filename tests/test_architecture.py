@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "nstjax"
 LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
-        "files", "fetch", "images", "assets", "weights", "convolution", "features", "losses", "inits", "lbfgs",
+        "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses", "inits", "lbfgs",
         "optimizers",
     },
     "composition": {"objective", "scales"},
