@@ -50,12 +50,15 @@ def initial(
     noise_share: float,
 ) -> Image:
     """The first image, of the content's shape, which `style` and `picture` have too; `key` makes everything random."""
-    noisy = noise(key, content, center=center, amplitude=amplitude, distribution=distribution)
+
+    def noisy() -> Image:
+        return noise(key, content, center=center, amplitude=amplitude, distribution=distribution)
+
     return {
         "content": lambda: content,
         "style": lambda: style,
         "picture": lambda: picture,
-        "noise": lambda: noisy,
-        "mixed": lambda: mixed(noisy, content, noise_share),
+        "noise": noisy,
+        "mixed": lambda: mixed(noisy(), content, noise_share),
         "statistics": lambda: statistics(key, content, style),
     }[kind]()

@@ -47,7 +47,11 @@ class LbfgsState(NamedTuple):
 
 
 def lbfgs(
-    memory: int = 100, first_step: float | None = None, pixel_range: float = 1.0, max_increase: float = 2.0
+    memory: int = 100,
+    first_step: float | None = None,
+    pixel_range: float = 1.0,
+    max_increase: float = 2.0,
+    history_bits: int = 32,
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
 
@@ -59,7 +63,11 @@ def lbfgs(
         first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1.
         pixel_range: the published rule counts pixels from 0 to this.
         max_increase: a loss, never negative, beyond this multiple of the last accepted one is a jump.
+        history_bits: of each number of the pairs: 32, or 16 (bfloat16) for half of their memory.
     """
+
+    def rounded(x: Array) -> Array:
+        return x.astype(jnp.bfloat16) if history_bits == 16 else x
 
     def first_step_size(gradient: Image, direction: Image) -> Scalar:
         if first_step is not None:
@@ -68,7 +76,7 @@ def lbfgs(
         return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY))
 
     def init(image: Image) -> LbfgsState:
-        ring, zeros = jnp.zeros((memory, *image.shape)), jnp.zeros_like(image)
+        ring, zeros = rounded(jnp.zeros((memory, *image.shape))), jnp.zeros_like(image)
         pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
         nowhere = Accepted(jnp.float32(jnp.inf), zeros, zeros.copy(), jnp.float32(0))
         return LbfgsState(pairs, jnp.float32(1 / pixel_range**2), nowhere)  # H0 = 1 for pixels from 0 to pixel_range
@@ -78,7 +86,7 @@ def lbfgs(
     ) -> tuple[Image, LbfgsState]:
         last = state.accepted
         jumped = ~(value <= max_increase * last.value)  # also when it isn't a number
-        step, change = last.step_size * last.direction, gradient - last.gradient
+        step, change = rounded(last.step_size * last.direction), rounded(gradient - last.gradient)
         curvature = _dot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
@@ -120,7 +128,7 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
 
 
 def _dot(a: Image, b: Image) -> Scalar:
-    return jnp.vdot(a, b, precision="highest")
+    return jnp.vdot(a, b, precision="highest", preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
 
 
 def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:

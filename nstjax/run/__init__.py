@@ -75,10 +75,11 @@ def run(config: Config, folder: Path) -> Path:
 def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
     """All evaluations of a run, scale after scale."""
     state = None
+    network = problem.network._replace(prepared=problem.prepared)
     for stage in stages(config, problem):
         step, start = 0, begin(config, problem, stage, state)
         for state, records in optimize.optimize(
-            start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+            start, network, stage.targets, problem.weights, learning_rates(config, stage.steps),
             objective=problem.objective, optimizer=stage.optimizer,
             average=config.optimizer.average, pause_every=config.preview_every,
         ):  # fmt: skip

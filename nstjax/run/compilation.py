@@ -25,6 +25,7 @@ def timed_and_kept() -> Iterator[Stopwatch]:
     """Times compilations, and keeps them in the cache folder unless the user has chosen another place."""
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(files.cache_dir() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)  # many small programs are seconds, too
     stopwatch = Stopwatch()
     jax.monitoring.register_event_duration_secs_listener(stopwatch.add)
     try:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ class Problem(NamedTuple):
     init: Source | None
     weights_file: Path
     network: Network
+    prepared: Mapping[str, Any]  # of the network, for the loop: what is computed once isn't worth compiling that for
     objective: objective.Objective
     weights: objective.Weights
 
@@ -70,13 +71,15 @@ def prepare(config: Config) -> Problem:
         for style in styles:
             _style_shape(config, style, _content_shape(config, content, share))
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
+    network = weights.read(weights_file)
     compared = objective.from_config(config.objective, _extractor(config))
     return Problem(
         content,
         styles,
         init,
         weights_file,
-        network=_network(weights_file, up_to_deepest(compared.layers), config.runtime.convolution),
+        network=network,
+        prepared=convolution.prepare(network.params, up_to_deepest(compared.layers), config.runtime.convolution),
         objective=compared,
         weights=objective.weights_from_config(config.objective),
     )
@@ -117,11 +120,6 @@ def learning_rates(config: Config, steps: int) -> np.ndarray:
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
     return optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
-
-
-def _network(weights_file: Path, layers: tuple[str, ...], algorithm: str) -> Network:
-    network = weights.read(weights_file)
-    return network._replace(prepared=convolution.prepare(network.params, layers, algorithm))
 
 
 def _extractor(config: Config) -> Extract:
