@@ -4,6 +4,7 @@ Hydra's grammar refuses a file name like `photo (1).jpg`; here names are quoted 
 """
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -20,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         overrides = [_override("content", options.content), _override("style", options.style), *options.overrides]
         _check_overrides(options.overrides)
-        _check_output(options.output, inputs=(options.content, options.style))
         from nstjax import train  # here, so that `nstjax --help` answers at once
 
+        output = train.compose(overrides).output
+        _check_output(options.output, (options.content, options.style), output.bits, output.alpha)
         outcome = train.execute(overrides)
         if outcome.result:
             _deliver(outcome.result, options.output)
@@ -70,14 +72,11 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             raise UserError(f"{override!r} is one picture too many, or a setting without its value; give KEY=VALUE")
 
 
-def _check_output(output: Path, inputs: Sequence[str]) -> None:
+def _check_output(output: Path, inputs: Sequence[str], bits: int, alpha: bool) -> None:
     """Refuses before the work what could not be written after it."""
-    if output.suffix.lower() not in images.SUFFIXES:
-        raise UserError(f"{output}: no picture can be written as {output.suffix!r}; use {', '.join(images.SUFFIXES)}")
+    images.check_output(output, bits=bits, transparent=alpha)
     if not output.parent.is_dir():
         raise UserError(f"{output}: its folder does not exist; create it or give another path")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder; give another -o")
     if any(output.exists() and Path(each).exists() and output.samefile(each) for each in inputs):
         raise UserError(f"{output} is one of the inputs; give another -o")
 
@@ -88,7 +87,7 @@ def _deliver(result: Path, output: Path) -> None:
         images.save(output, images.load(result).pixels)
         return
     try:
-        with files.atomic(output) as temporary:
+        with files.atomic(Path(os.path.realpath(output))) as temporary:  # a link is followed, as `cp` does
             shutil.copyfile(result, temporary)
     except OSError as error:
         raise UserError(f"{output}: can't be written ({error.strerror}); the picture is {result}") from error

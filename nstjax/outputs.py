@@ -45,6 +45,7 @@ class RunFolder:
             "evaluations": 0,
         }
         self._comment = json.dumps(to_dict(config), ensure_ascii=False)
+        self._bits = config.output.bits
         self._began = time.perf_counter()
 
     def __enter__(self) -> "RunFolder":
@@ -85,9 +86,9 @@ class RunFolder:
         """Saves the image of a step beside the others, in `previews/`."""
         images.save(self.path / "previews" / f"scale{scale}_step{step:05d}.png", image)
 
-    def result(self, image: np.ndarray) -> Path:
+    def result(self, image: np.ndarray, alpha: np.ndarray | None = None) -> Path:
         """Saves the picture that the run is for, with its configuration inside."""
-        images.save(self.path / RESULT, image, comment=self._comment)
+        images.save(self.path / RESULT, image, alpha=alpha, bits=self._bits, comment=self._comment)
         return self.path / RESULT
 
     def _write_manifest(self) -> None:

@@ -114,7 +114,7 @@ def test_an_earlier_output_stays_when_the_run_fails(nstjax, tmp_path):
         ("photo.png", "photo.png is one of the inputs; give another -o"),
         ("folder/../photo.png", "folder/../photo.png is one of the inputs; give another -o"),
         ("link.png", "link.png is one of the inputs; give another -o"),
-        ("folder.png", "folder.png is a folder; give another -o"),
+        ("folder.png", "folder.png: can't be written (not a regular file); give another path"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused_before_any_work(output, text, nstjax, tmp_path):

@@ -63,12 +63,13 @@ def scalars(hint, metadata):
     return {
         int: st.integers(int(low), int(high)),
         float: st.floats(low, high),
+        bool: st.booleans(),
         str: st.text(min_size=1),
     }[hint]
 
 
 def values(schema):
-    """Values that the schema allows; every list has two entries, so that all lengths agree."""
+    """Values that the schema allows; every list has two entries (a color three), so that all lengths agree."""
     strategies = {}
     for each in dataclasses.fields(schema):
         if dataclasses.is_dataclass(each.type):
@@ -76,7 +77,7 @@ def values(schema):
         elif isinstance(each.type, UnionType):
             strategies[each.name] = st.none() | scalars(typing.get_args(each.type)[0], each.metadata)
         elif typing.get_origin(each.type) is tuple:
-            entries = 1 if each.name == "blend" else 2
+            entries = {"blend": 1, "background": 3}.get(each.name, 2)
             entry = scalars(typing.get_args(each.type)[0], each.metadata)
             strategies[each.name] = st.lists(entry, min_size=entries, max_size=entries, unique=each.name == "layers")
         elif typing.get_origin(each.type) is dict:

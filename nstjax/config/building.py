@@ -71,15 +71,16 @@ _LARGEST = 1e300  # of what Python can make a float
 _TYPE_NAMES = {
     str: "text",
     int: "a whole number",
+    bool: "true or false",
     float: "a number",
     tuple: "a list, as [a,b]",
     dict: "keys and values, as {memory: 50}",
 }
 
 
-def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple[float, float] | None = None) -> None:
+def _check_value(value: Any, key: str, names: tuple[Any, ...] = (), range: tuple[float, float] | None = None) -> None:
     if names and value not in names:
-        raise UserError(f"{key}={value} is not known; choose one of {', '.join(names)}")
+        raise UserError(f"{key}={value} is not known; choose one of {', '.join(map(str, names))}")
     if range is None:
         return
     low, high = range
@@ -91,6 +92,8 @@ def _check_value(value: Any, key: str, names: tuple[str, ...] = (), range: tuple
 def _check_consistency(config: Config) -> None:
     content, style, schedule = config.objective.content, config.objective.style, config.schedule
     _check_pictures(config)
+    if len(config.background) != 3:
+        raise UserError(f"background={list(config.background)} is no color; give its red, green and blue, as [1,1,1]")
     for key, weighted in (("content", content), ("style", style)):
         _check_lengths(
             f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights

@@ -8,8 +8,8 @@ from typing import Any
 from nstjax.layers import CHANNELS
 
 
-def one_of(default: str, *others: str) -> Any:
-    """A field that holds one of a few names."""
+def one_of(default: str | int, *others: str | int) -> Any:
+    """A field that holds one of a few names or numbers."""
     return field(default=default, metadata={"names": (default, *others)})
 
 
@@ -148,6 +148,14 @@ class RuntimeConfig:
 
 
 @dataclass(frozen=True)
+class OutputConfig:
+    """What `result.png` holds."""
+
+    bits: int = one_of(8, 16)  # a channel
+    alpha: bool = False  # keeps the content picture's transparency
+
+
+@dataclass(frozen=True)
 class Config:
     """One run, whole."""
 
@@ -157,6 +165,7 @@ class Config:
     size: int = within(512, 16, 65536)
     seed: int = within(0, 0, 2**32 - 1)
     preview_every: int = within(0, 0)  # steps; 0: no previews
+    background: tuple[float, ...] = within((1.0, 1.0, 1.0), 0, 1)  # RGB behind what is transparent in a picture
     sizing: SizingConfig = field(default_factory=SizingConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -165,3 +174,4 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, UInt8, UInt16
 
 from nstjax.errors import UserError
 
 Pixels = Float32[np.ndarray, "h w 3"]
 Plane = Float32[np.ndarray, "h w"]
+Alpha = Float32[np.ndarray, "h w 1"]  # 0: transparent, 1: opaque
+Levels = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
 
 MIN_SIDE = 16  # VGG19 halves a picture four times on the way to relu5_1
 
@@ -24,13 +26,13 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def quantize(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
-    """The image clipped to [0, 1] and rounded to 8 bits.
+def quantize(image: Float[np.ndarray, "h w c"], bits: int = 8) -> Levels:
+    """The image clipped to [0, 1] and rounded to 8 or 16 bits.
 
     Raises:
       ValueError: NaN or infinite pixels, which have no color.
     """
     if not np.isfinite(image).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(image))} values of the image are NaN or infinite")
-    levels: UInt8[np.ndarray, "h w c"] = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    levels: Levels = np.rint(image.clip(0, 1) * (2**bits - 1)).astype(f"uint{bits}")
     return levels

@@ -5,13 +5,16 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from nstjax.images.contract import MIN_SIDE, Pixels, Plane, reason, refusal
+from nstjax.images import sixteen
+from nstjax.images.contract import MIN_SIDE, Alpha, Pixels, Plane, reason, refusal
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 512 << 20
@@ -21,21 +24,27 @@ _READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG20
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
+# Every 15th level of each channel: a profile that leaves these where they are is sRGB's.
+_GRID = Image.fromarray(np.stack(np.meshgrid(*[np.arange(0, 256, 15, dtype=np.uint8)] * 3), -1).reshape(18, -1, 3))
+
+
 class Picture(NamedTuple):
-    """A picture file: its pixels, the SHA-256 of its bytes, and a note on each liberty taken in reading it."""
+    """A picture file: its pixels, what of them is transparent (None: nothing), the SHA-256 of its bytes, and a note on
+    each liberty taken in reading it."""
 
     pixels: Pixels
+    alpha: Alpha | None
     sha256: str
     notes: tuple[str, ...]
 
 
-def load(path: Path) -> Picture:
+def load(path: Path, background: Sequence[float] = (1.0, 1.0, 1.0)) -> Picture:
     """Reads any picture a user may have as sRGB pixels, turned upright.
 
-    Transparency is composited over white; a color profile is converted to sRGB (relative colorimetric); palettes,
-    gray, CMYK and LAB become RGB; 16-bit gray keeps its 16 bits, while 16-bit RGB is read as 8 (Pillow has no such
-    mode); float TIFFs are taken as they are, clipped to [0, 1]; of an animation the first frame is used. The extension
-    of the name is ignored.
+    Transparency is composited over the background, RGB in [0, 1]; a color profile is converted to sRGB (relative
+    colorimetric, in 8 bits); palettes, gray, CMYK and LAB become RGB. 16-bit gray of any kind and 16-bit RGB and RGBA
+    in PNG and TIFF keep their 16 bits, other deep colors are read as 8; float TIFFs are taken as they are, clipped to
+    [0, 1]; of an animation or several pages the first is used. The extension of the name is ignored.
 
     Raises:
       UserError: not a regular file, unreadable, damaged, of a format outside the list, beyond `MAX_PIXELS` (checked
@@ -46,8 +55,11 @@ def load(path: Path) -> Picture:
         warnings.simplefilter("ignore")  # of large pictures and odd tags; what matters is judged here
         picture = _open(path, data)
         _check(path, picture)
-        pixels, notes = _decode(path, picture)
-    return Picture(np.ascontiguousarray(pixels, np.float32), hashlib.sha256(data).hexdigest(), tuple(notes))
+        pixels, alpha, notes = _decode(path, picture, sixteen.low_bytes(_open(path, data)))
+    if alpha is not None:
+        notes.append(f"transparency composited over the background [{', '.join(f'{value:g}' for value in background)}]")
+        pixels = pixels * alpha + np.asarray(background, np.float32) * (1 - alpha)
+    return Picture(np.ascontiguousarray(pixels, np.float32), alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -90,14 +102,16 @@ def _check(path: Path, picture: Image.Image) -> None:
         raise refusal(path, f"{width}x{height} pixels, both sides need at least {MIN_SIDE}", "give a larger picture")
 
 
-def _decode(path: Path, picture: Image.Image) -> tuple[Pixels, list[str]]:
+def _decode(path: Path, picture: Image.Image, low: Image.Image | None) -> tuple[Pixels, Alpha | None, list[str]]:
     notes: list[str] = []
     try:
         _first_frame(picture, notes)
         _turn_upright(picture, notes)
-        plane = _DEEP.get(picture.mode)
-        pixels = np.repeat(plane(picture, notes)[..., None], 3, axis=2) if plane else _to_srgb(picture, notes)
-        return _composite(pixels, _alpha(picture), notes), notes
+        if low is not None:
+            _turn_upright(low, [])
+        pixels = _deep_gray(picture, notes) if picture.mode in _DEEP else _to_srgb(picture, low, notes)
+        alpha = _alpha(picture, low)
+        return pixels, None if alpha is None or alpha.min() == 1 else alpha[..., None], notes
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, EOFError, MemoryError ...
         raise refusal(path, f"can't be decoded ({reason(error)})", "get a sound copy or save it as PNG") from error
 
@@ -120,6 +134,12 @@ def _turn_upright(picture: Image.Image, notes: list[str]) -> None:
         notes.append("turned upright by its EXIF orientation")
 
 
+def _deep_gray(picture: Image.Image, notes: list[str]) -> Pixels:
+    if picture.info.get("icc_profile"):
+        notes.append("unusable color profile ignored (gray of more than 8 bits)")
+    return np.repeat(_DEEP[picture.mode](picture, notes)[..., None], 3, axis=2)
+
+
 def _float_plane(picture: Image.Image, notes: list[str]) -> Plane:
     plane = np.asarray(picture, np.float32)
     if not np.isfinite(plane).all():
@@ -134,17 +154,22 @@ def _integer_plane(picture: Image.Image, notes: list[str]) -> Plane:
     if levels.min() < 0 or levels.max() > 65535:
         raise ValueError("it holds 32-bit integers, whose white is unknown")
     plane: Plane = levels.astype(np.float32) / np.float32(65535)
-    return plane
+    white_is_zero = getattr(picture, "tag_v2", {}).get(262) == 0  # TIFF 6.0: PhotometricInterpretation
+    return 1 - plane if white_is_zero else plane
 
 
-def _to_srgb(picture: Image.Image, notes: list[str]) -> Pixels:
+def _to_srgb(picture: Image.Image, low: Image.Image | None, notes: list[str]) -> Pixels:
     color = _opaque(picture)
     profile = picture.info.get("icc_profile")
-    if profile:
-        color = _convert_profile(color, profile, notes)
-    elif color.mode == "CMYK":
+    if converted := profile and _converted(color, profile, notes):
+        return _fractions(converted)
+    if color.mode == "CMYK":
         notes.append("CMYK without a profile converted naively")
-    return np.asarray(color.convert("RGB"), np.float32) / np.float32(255)
+    return sixteen.joined(color, _opaque(low)) if low else _fractions(color.convert("RGB"))
+
+
+def _fractions(picture: Image.Image) -> Float32[np.ndarray, "h w *channels"]:
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -156,33 +181,35 @@ def _opaque(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA").convert("RGB")
 
 
-def _convert_profile(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+def _converted(picture: Image.Image, profile: bytes, notes: list[str]) -> Image.Image | None:
+    """The picture in sRGB; None where the profile says that it is already, or makes no sense."""
     try:
         source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-        converted = ImageCms.profileToProfile(picture, source, target, intent, outputMode="RGB")
+        transform = ImageCms.buildTransform(source, target, picture.mode, "RGB", intent)
+        if picture.mode == "RGB" and _keeps_colors(transform):
+            return None
+        converted = ImageCms.applyTransform(picture, transform)
     except Exception as error:  # OSError, PyCMSError, ValueError: a profile that is broken, or for other channels
         notes.append(f"unusable color profile ignored ({type(error).__name__})")
-        return picture
+        return None
     notes.append("color profile converted to sRGB")
-    return converted or picture
+    return converted
 
 
-def _alpha(picture: Image.Image) -> Plane | None:
-    if picture.mode in _DEEP:
-        hidden = picture.info.get("transparency")
-        return None if hidden is None else (np.asarray(picture) != hidden).astype(np.float32)
-    if picture.has_transparency_data:
-        return np.asarray(picture.convert("RGBA").getchannel("A"), np.float32) / np.float32(255)
-    return None
+def _keeps_colors(transform: ImageCms.ImageCmsTransform) -> bool:
+    before, after = (np.asarray(grid, int) for grid in (_GRID, ImageCms.applyTransform(_GRID, transform)))
+    return bool(np.abs(after - before).max() <= 1)
 
 
-def _composite(pixels: Pixels, alpha: Plane | None, notes: list[str]) -> Pixels:
-    if alpha is None or alpha.min() == 1:
-        return pixels
-    notes.append("transparency composited over white")
-    over_white: Pixels = pixels * alpha[..., None] + (1 - alpha[..., None])
-    return over_white
+def _alpha(picture: Image.Image, low: Image.Image | None) -> Plane | None:
+    hidden = picture.info.get("transparency")
+    if picture.mode in _DEEP or (low and picture.mode == "RGB"):
+        levels = np.rint(65535 * sixteen.joined(picture, low)) if low else np.asarray(picture)[..., None]
+        return None if hidden is None else (levels != hidden).any(axis=2).astype(np.float32)
+    if low:
+        return sixteen.joined(picture, low)[..., 3]
+    return _fractions(picture.convert("RGBA").getchannel("A")) if picture.has_transparency_data else None
 
 
 _DEEP = {"F": _float_plane} | dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N"), _integer_plane)

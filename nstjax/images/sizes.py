@@ -9,10 +9,11 @@ from jaxtyping import Float32
 from PIL import Image
 
 from nstjax.errors import UserError
-from nstjax.images.contract import MIN_SIDE, Pixels, quantize
+from nstjax.images.contract import MIN_SIDE, quantize
 
 T = TypeVar("T")
-Resized = Float32[np.ndarray, "{height} {width} 3"]
+AnyPixels = Float32[np.ndarray, "_ _ c"]  # colors or transparency
+Resized = Float32[np.ndarray, "{height} {width} c"]
 
 
 def fitted(height: int, width: int, size: float, edge: str) -> tuple[int, int]:
@@ -40,7 +41,7 @@ def measured(height: int, width: int, edge: str) -> float:
     return _choose(_MEASURES, edge, "edge")(height, width)
 
 
-def resize(pixels: Pixels, height: int, width: int, *, resample: str = "bilinear", space: str = "srgb") -> Resized:
+def resize(pixels: AnyPixels, height: int, width: int, *, resample: str = "bilinear", space: str = "srgb") -> Resized:
     """Pixels resampled to `height` x `width`, antialiased and clipped to [0, 1].
 
     `resample` is "bilinear", "bicubic" or "lanczos". `space` is "linear" to average light, which is what a lens would
@@ -67,25 +68,25 @@ def _fit_area(height: int, width: int, size: float) -> tuple[int, int]:
     return fit_height, round(width / height * fit_height)
 
 
-def _resize_float(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+def _resize_float(pixels: AnyPixels, height: int, width: int, method: Image.Resampling) -> Resized:
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(pixels, -1, 0)]
     return np.stack([np.asarray(plane.resize((width, height), method)) for plane in planes], axis=-1).clip(0, 1)
 
 
-def _resize_light(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+def _resize_light(pixels: AnyPixels, height: int, width: int, method: Image.Resampling) -> Resized:
     return _from_light(_resize_float(_to_light(pixels), height, width, method))
 
 
-def _resize_bytes(pixels: Pixels, height: int, width: int, method: Image.Resampling) -> Resized:
+def _resize_bytes(pixels: AnyPixels, height: int, width: int, method: Image.Resampling) -> Resized:
     return np.asarray(Image.fromarray(quantize(pixels)).resize((width, height), method), np.float32) / np.float32(255)
 
 
-def _to_light(pixels: Pixels) -> Pixels:
+def _to_light(pixels: AnyPixels) -> AnyPixels:
     """sRGB to linear light (IEC 61966-2-1)."""
     return np.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
 
 
-def _from_light(light: Pixels) -> Pixels:
+def _from_light(light: AnyPixels) -> AnyPixels:
     """Linear light to sRGB (IEC 61966-2-1)."""
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -105,7 +106,7 @@ _RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_SPACES: dict[str, Callable[[Pixels, int, int, Image.Resampling], Resized]] = {
+_SPACES: dict[str, Callable[[AnyPixels, int, int, Image.Resampling], Resized]] = {
     "linear": _resize_light,
     "srgb": _resize_float,
     "srgb8": _resize_bytes,

@@ -1,16 +1,23 @@
-"""From pixels to files: 8 bits, saving whole or not at all, and contact sheets."""
+"""From pixels to files: 8 or 16 bits, saving whole or not at all, and contact sheets."""
 
+import functools
 import io
+import os
+import stat
+import struct
+import tempfile
 import textwrap
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from jaxtyping import Float, Float32
+from PIL import Image, ImageCms, ImageDraw, ImageFont, PngImagePlugin
 
 from nstjax.files import atomic
-from nstjax.images.contract import Pixels, quantize, reason, refusal
+from nstjax.images import sixteen
+from nstjax.images.contract import Alpha, Levels, Pixels, quantize, reason, refusal
 
 Sheet = Float32[np.ndarray, "rows columns 3"]
 
@@ -19,26 +26,64 @@ MAX_COMMENT = {"PNG": (1 << 20) - 256, "JPEG": 64512, "WEBP": 0}
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
-def save(path: Path, image: Float[np.ndarray, "h w 3"], *, comment: str = "") -> None:
+def save(
+    path: Path,
+    image: Float[np.ndarray, "h w 3"],
+    *,
+    alpha: Alpha | None = None,
+    bits: int = 8,
+    comment: str = "",
+) -> None:
     """Writes the image as PNG, JPEG or WebP (by the suffix), whole or not at all; equal arguments give equal bytes.
 
-    A missing folder is made.
+    A missing folder is made; a link is followed, as `cp` does. `alpha` and 16 `bits` a channel are for PNG alone. The
+    file says that its colors are sRGB, by a profile.
     `comment` goes into the PNG text `nstjax` or the JPEG comment; it is left out where it is longer than `MAX_COMMENT`,
     and in WebP, which has no place for it. Nothing of an input's metadata (position, camera) gets in.
 
     Raises:
-      UserError: another suffix, a folder that is read-only or can't be made, a full disk.
+      UserError: what `check_output` refuses, a folder that can't be made, a full disk.
       ValueError: NaN or infinite pixels.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise refusal(path, f"no picture can be written as {path.suffix!r}", f"use {', '.join(SUFFIXES)}")
-    levels = quantize(image)
+    check_output(path, bits=bits, transparent=alpha is not None)
+    levels = quantize(image if alpha is None else np.concatenate([image, alpha], axis=2), bits)
     try:
         data = _encode(levels, SUFFIXES[path.suffix.lower()], comment)
-        with atomic(path) as temporary:
+        with atomic(Path(os.path.realpath(path))) as temporary:
             temporary.write_bytes(data)
     except (OSError, ValueError) as error:
         raise refusal(path, f"can't be written ({reason(error)})", "free space or give another path") from error
+
+
+def check_output(path: Path, *, bits: int = 8, transparent: bool = False) -> None:
+    """Refuses, before there is a picture, what `save` could not write afterwards; no file changes.
+
+    Raises:
+      UserError: a suffix without a format; 16 bits or transparency elsewhere than in a PNG; a folder or a device at
+        `path`; a file or a folder that may not be written to.
+    """
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise refusal(path, f"no picture can be written as {path.suffix!r}", f"use {', '.join(SUFFIXES)}")
+    for asked, what in ((bits > 8, "16 bits a channel"), (transparent, "transparency")):
+        if asked and kind != "PNG":
+            raise refusal(path, f"{what} can't be written as {path.suffix!r}", "use .png")
+    try:
+        _try_to_write(path)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise refusal(path, f"can't be written ({reason(error)})", "give another path") from error
+
+
+def _try_to_write(path: Path) -> None:
+    target = Path(os.path.realpath(path))
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("not a regular file")
+        open(path, "ab").close()  # a file that is read-only is not to be replaced
+    except FileNotFoundError:
+        pass
+    if target.parent.exists():
+        tempfile.TemporaryFile(dir=target.parent).close()
 
 
 def sheet(pictures: Sequence[tuple[str, Float32[np.ndarray, "_ _ 3"]]], columns: int) -> Sheet:
@@ -57,11 +102,13 @@ def sheet(pictures: Sequence[tuple[str, Float32[np.ndarray, "_ _ 3"]]], columns:
     return canvas
 
 
-def _encode(levels: UInt8[np.ndarray, "h w 3"], kind: str, comment: str) -> bytes:
+def _encode(levels: Levels, kind: str, comment: str) -> bytes:
     text = comment.encode("utf-8", "replace")  # a file name may hold what is no Unicode
     text = text if len(text) <= MAX_COMMENT[kind] else b""
+    if levels.dtype == np.uint16:
+        return sixteen.png(levels, _png_chunks(text))
     buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, kind, **_OPTIONS[kind](text))
+    Image.fromarray(levels).save(buffer, kind, icc_profile=_srgb_profile(), **_OPTIONS[kind](text))
     return buffer.getvalue()
 
 
@@ -70,6 +117,18 @@ def _png_options(text: bytes) -> dict[str, object]:
     if text:
         info.add_itxt("nstjax", text.decode())
     return {"pnginfo": info}
+
+
+def _png_chunks(text: bytes) -> list[tuple[bytes, bytes]]:
+    profile = (b"iCCP", b"ICC Profile\0\0" + zlib.compress(_srgb_profile()))
+    return [profile, (b"iTXt", b"nstjax\0\0\0\0\0" + text)] if text else [profile]
+
+
+@functools.cache
+def _srgb_profile() -> bytes:
+    """LittleCMS' sRGB profile, with a fixed date in place of today's (ICC.1, bytes 24 to 35)."""
+    profile: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
 
 
 def _label(text: str, width: int) -> Pixels:

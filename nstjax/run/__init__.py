@@ -14,7 +14,7 @@ from nstjax.config import Config
 from nstjax.errors import UserError
 from nstjax.outputs import RunFolder
 from nstjax.run.compilation import timed_and_kept
-from nstjax.run.problem import Problem, Stage, initial, learning_rates, prepare, stages
+from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
 
@@ -43,6 +43,7 @@ def run(config: Config, folder: Path) -> Path:
         UserError: something that the user can mend; the manifest has the reason.
         KeyboardInterrupt: after SIGINT or SIGTERM; the best picture so far is saved, the manifest says `interrupted`.
     """
+    check_inputs(config, folder)
     with (
         RunFolder(folder, config) as out,
         stop_requests() as stop,
@@ -61,7 +62,7 @@ def run(config: Config, folder: Path) -> Path:
                 if stop.is_set() or chunk.lost:
                     break
         out.manifest |= _outcome(problem, chunk)
-        path = out.result(np.asarray(chunk.state.result))
+        path = out.result(np.asarray(chunk.state.result), alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         if chunk.lost:
             raise UserError(_loss_of(rows[-1]))

@@ -14,6 +14,7 @@ from nstjax import assets, convolution, files, images, inits, objective, optimiz
 from nstjax.config import Config
 from nstjax.errors import UserError
 from nstjax.features import Extract, extractor, up_to_deepest
+from nstjax.outputs import RESULT
 from nstjax.types import Image, Network
 
 
@@ -61,12 +62,22 @@ class Stage(NamedTuple):
     targets: objective.Targets
 
 
+def check_inputs(config: Config, folder: Path) -> None:
+    """Refuses a picture that the run would remove before it reads it: what an earlier one left in the same folder."""
+    own = folder.resolve()
+    for text in (config.content.path, config.style.path, *config.style.blend, config.init.path):
+        real = Path(os.path.realpath(_path(text) or ""))
+        if real == own / RESULT or real.parent == own / "previews":
+            raise UserError(f"{text} is of an earlier run in this run's folder; choose another hydra.run.dir")
+
+
 def prepare(config: Config) -> Problem:
     """Opens and fetches everything that a run needs; what is wrong with it is said before any of it is computed on."""
     _optimizer(config, steps=1)
-    content = _open(config.content.name, config.content.path)
-    styles = (_open(config.style.name, config.style.path), *map(_open_name_or_path, config.style.blend))
-    init = _open(None, config.init.path) if config.init.kind == "picture" else None
+    content = _open(config, config.content.name, config.content.path)
+    blend = (_open_name_or_path(config, text) for text in config.style.blend)
+    styles = (_open(config, config.style.name, config.style.path), *blend)
+    init = _open(config, None, config.init.path) if config.init.kind == "picture" else None
     for share in config.schedule.scales:
         for style in styles:
             _style_shape(config, style, _content_shape(config, content, share))
@@ -112,6 +123,14 @@ def initial(config: Config, problem: Problem, content: Image) -> Image:
     )
 
 
+def alpha(config: Config, problem: Problem, content: Image) -> np.ndarray | None:
+    """The transparency that the result keeps, of the size of `content`; None: nothing to keep, or not wanted."""
+    plane = problem.content.picture.alpha
+    if plane is None or not config.output.alpha:
+        return None
+    return images.resize(plane, *content.shape[:2], resample=config.sizing.resample)
+
+
 def learning_rates(config: Config, steps: int) -> np.ndarray:
     """The learning rate of each of a scale's evaluations."""
     optimizer = config.optimizer
@@ -127,15 +146,15 @@ def _extractor(config: Config) -> Extract:
     return extractor(**dataclasses.asdict(config.network), dtype=dtype)
 
 
-def _open(name: str | None, path: str | None) -> Source:
+def _open(config: Config, name: str | None, path: str | None) -> Source:
     if not (name or path):
         raise UserError("a picture has neither a name nor a path; give content or style, =NAME or .path=FILE")
     file = _path(path) or assets.resolve(name or "")
-    return Source(file, images.load(file))
+    return Source(file, images.load(file, config.background))
 
 
-def _open_name_or_path(text: str) -> Source:
-    return _open(text, None) if text in assets.names() else _open(None, text)
+def _open_name_or_path(config: Config, text: str) -> Source:
+    return _open(config, text, None) if text in assets.names() else _open(config, None, text)
 
 
 def _path(text: str | None) -> Path | None:
