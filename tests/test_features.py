@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nstjax import weights
-from nstjax.features import VGG19, extract, extractor
+from nstjax.convolution import prepare
+from nstjax.features import VGG19, extract, extractor, up_to_deepest
 from nstjax.layers import CHANNELS
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "vgg19_torch.npz")
@@ -108,3 +109,25 @@ def test_another_convolution_can_be_injected(network):
 
     ours, theirs = gradient(), gradient(convolution=jax.lax.conv_general_dilated)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * jnp.abs(theirs).max())
+
+
+@pytest.mark.parametrize("settings", [{}, {"pooling": "average", "padding": "reflect"}])
+def test_prepared_kernels_change_neither_features_nor_gradient(network, settings):
+    image, layers = noise(40, 36), ("relu3_1", "relu4_2", "relu5_1")
+    fast = network._replace(prepared=prepare(network.params, up_to_deepest(layers), "winograd"))
+    assert set(fast.prepared) == {layer for layer in up_to_deepest(layers) if layer.startswith("conv")} - {"conv1_1"}
+
+    @jax.jit
+    def computed(network):
+        def loss(image):
+            features = extract(network, image, layers, **settings)
+            return sum((feature_map**2).mean() for feature_map in features.values()), features
+
+        gradient, features = jax.grad(loss, has_aux=True)(image)
+        return gradient, features
+
+    (ours, features), (theirs, expected) = computed(fast), computed(network)
+    for layer in layers:
+        np.testing.assert_allclose(features[layer], expected[layer], atol=2e-5 * jnp.abs(expected[layer]).max())
+    ours, theirs = (np.ravel(gradient).astype(float) for gradient in (ours, theirs))
+    assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.999999

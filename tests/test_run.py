@@ -355,6 +355,25 @@ def test_a_run_in_a_thread_of_a_notebook(tmp_path, three_steps):
     assert signal.getsignal(signal.SIGINT) is usual
 
 
+def test_the_algorithm_of_convolutions_changes_no_more_than_the_last_digits(tmp_path):
+    direct, winograd = (
+        history(ran(tmp_path / algorithm, f"runtime.convolution={algorithm}", "optimizer=adam"))
+        for algorithm in ("direct", "winograd")
+    )
+    totals = [[row["total"] for row in rows] for rows in (winograd, direct)]
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4)
+    assert totals[0] != totals[1]
+
+
+def test_features_in_bfloat16_are_the_same_to_two_digits(tmp_path):
+    whole, half = (
+        history(ran(tmp_path / precision, f"runtime.precision={precision}", "init=noise"))[0]
+        for precision in ("highest", "bf16")
+    )
+    assert half["total"] == pytest.approx(whole["total"], rel=0.02)
+    assert half["total"] != whole["total"]
+
+
 def test_the_precision_of_a_run_is_not_left_behind(three_steps):
     assert jax.config.jax_default_matmul_precision is None
 
