@@ -79,13 +79,13 @@ class ModuleState(OrderedDict):
 
 def pickled(tree, legacy):
     """The pickle of a tree of tensors, and its storages by key."""
-    storages = {}
+    keys, storages = {}, {}
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value):
             if not isinstance(value, Storage):
                 return None
-            key = str(len(storages))
+            key = keys.setdefault(id(value), str(len(keys)))
             storages[key] = value.values
             view = (None,) if legacy else ()
             return ("storage", storage_types[value.kind], key, "cpu", value.values.size, *view)

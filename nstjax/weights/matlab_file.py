@@ -67,18 +67,21 @@ def _variables(data: memoryview, form: Form, names: tuple[str, ...]) -> Iterator
     room = MAX_BYTES
     for kind, payload in _elements(data, form):
         if kind == COMPRESSED:
-            content = _unpack(payload, room)
+            content = _unpack(payload, form, room)
             room -= len(content)
             kind, payload = next(_elements(memoryview(content), form))
         if kind == MATRIX and (name := _name(payload, form)) in names:
             yield name, _matrix(payload, form, 0)
 
 
-def _unpack(payload: memoryview, room: int) -> bytes:
+def _unpack(payload: memoryview, form: Form, room: int) -> bytes:
+    _, declared = struct.unpack(f"{form.order}II", zlib.decompressobj().decompress(payload[:1024], 8))
+    if declared > room:
+        raise ValueError(f"a variable of {declared} bytes")
     unpacker = zlib.decompressobj()
-    content = unpacker.decompress(payload, room)
-    if not unpacker.eof:
-        raise ValueError("a variable that is truncated, or unpacks to gigabytes")
+    content = unpacker.decompress(payload, 8 + declared)
+    if len(content) < 8 + declared:
+        raise ValueError("a variable that is truncated")
     return content
 
 

@@ -11,11 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path[0] = str(Path(__file__).parents[1])  # as pytest has it
+
 LIMITS = ["-timeout=10", "-rss_limit_mb=3072", "-max_len=131072", "-verbosity=1", "-print_final_stats=1"]
 
 
 def main() -> int:
-    from targets import TARGETS, write_seeds
+    from fuzz.targets import TARGETS, write_seeds
     from weight_files import shrunk
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -46,7 +48,7 @@ def harness(target: str, arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["nstjax", "zipfile", "pickletools"]):
-        from targets import reader
+        from fuzz.targets import reader
     from weight_files import shrunk
 
     read = reader(target)
