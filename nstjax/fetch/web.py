@@ -35,6 +35,11 @@ def url(address: str, sha256: str, filename: str) -> Path:
     return once(filename, sha256, address, lambda path: _get(address, sha256, filename, path))
 
 
+def may_lead(address: str, step: str) -> bool:
+    """Whether an address may redirect to another: https to https only."""
+    return _is_https(step) or (_is_loopback(step) and _is_loopback(address))
+
+
 def _is_https(address: str) -> bool:
     return urlsplit(address).scheme == "https"
 
@@ -80,7 +85,7 @@ def _download(address: str, path: Path) -> str:
     with requests.Session() as session, open(path, "wb") as sink:
         session.headers["Accept-Encoding"] = "identity"
         for _ in range(1 + MAX_REDIRECTS):
-            if not (_is_https(step) or (_is_loopback(step) and _is_loopback(address))):
+            if not may_lead(address, step):
                 raise ValueError(f"it leads to {step[:100]}, which is not an https address")
             with session.get(step, stream=True, allow_redirects=False, timeout=SILENCE_SECONDS) as answer:
                 if not answer.is_redirect:

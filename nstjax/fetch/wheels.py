@@ -25,8 +25,10 @@ BOUNDED = f"""
 import os, sys
 try:
     import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, ({MAX_BYTES}, {MAX_BYTES}))
-except (ImportError, ValueError):  # not on Windows; or the limit is lower already
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft == resource.RLIM_INFINITY or soft > {MAX_BYTES}:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({MAX_BYTES}, hard))
+except ImportError:  # on Windows
     pass
 os.execv(sys.argv[1], sys.argv[1:])
 """

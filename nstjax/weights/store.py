@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from nstjax import files
@@ -46,8 +46,9 @@ def write(path: Path, weights: Weights) -> None:
         with files.atomic(path) as temporary:
             save_file(dense, temporary, {KEY: json.dumps(metadata)})
             read(temporary)
-    except OSError as error:
-        raise UserError(f"can't write {path} ({error.strerror or error}); choose another place") from error
+    except (OSError, SafetensorError) as error:  # a full disk is the latter
+        reason = getattr(error, "strerror", None) or f"{error}".removeprefix("Error while serializing: I/O error: ")
+        raise UserError(f"can't write {path} ({reason}); choose another place") from error
 
 
 def read(path: Path) -> Weights:
