@@ -6,6 +6,8 @@ grows in a temporary folder, or in --corpus.
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,12 +34,15 @@ def main() -> int:
     corpus.mkdir(parents=True, exist_ok=True)
     harness = [sys.executable, __file__, "--harness", options.target]
     limits = [*LIMITS, f"-max_total_time={options.seconds}", f"-artifact_prefix={folder}/"]
-    done = subprocess.run([*harness, *limits, str(corpus), str(folder / "seeds")], capture_output=True, text=True)
+    command = [*harness, *limits, str(corpus), str(folder / "seeds")]
+    inside = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, env=inside, capture_output=True, text=True)
     found = [path for path in folder.iterdir() if path.is_file()]
     if done.returncode or found:
         print(done.stdout[-3000:], done.stderr[-6000:], sep="\n", file=sys.stderr)
         print(f"{options.target}: FOUND {', '.join(map(str, found)) or 'a failure of the harness'}", file=sys.stderr)
         return 1
+    shutil.rmtree(folder)
     facts = [line.removeprefix("stat::") for line in done.stderr.splitlines() if line.startswith("stat::")]
     print(f"{options.target}: nothing found;", "; ".join(" ".join(fact.split()) for fact in facts))
     return 0

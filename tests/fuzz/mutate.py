@@ -7,6 +7,7 @@ Needs nothing but the `dev` extra. Exits with 1, and says where the file is, at 
 import argparse
 import faulthandler
 import itertools
+import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +36,10 @@ def main() -> int:
         for target in options.target or targets.WEIGHTS:
             targets.write_seeds(target, folder / target)
         files = sorted(path for path in folder.glob("*/*"))
-        return mutate(files, folder, options.count, np.random.default_rng(options.seed))
+        code = mutate(files, folder, options.count, np.random.default_rng(options.seed))
+    if code == 0:
+        shutil.rmtree(folder)
+    return code
 
 
 def mutate(files: list[Path], folder: Path, count: int, generator: np.random.Generator) -> int:
