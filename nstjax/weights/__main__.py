@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=lambda options: print(convert(options.file, options.out)))
     command = commands.add_parser("check", help="say what a weight file holds")
     command.add_argument("file", type=Path)
-    command.set_defaults(command=lambda options: print(_report(options.file)))
+    command.set_defaults(command=_check)
     return parser
 
 
@@ -57,8 +57,15 @@ def _fetch(options: argparse.Namespace) -> None:
     print(locate(options.source))
 
 
-def _report(file: Path) -> str:
-    weights = foreign.read(file)
+def _check(options: argparse.Namespace) -> None:
+    weights = foreign.read(options.file)
+    fault = _fault(weights)
+    print(_report(options.file, weights, fault))
+    if fault:
+        raise UserError(f"{options.file} is the original network, but {fault}; convert the file again")
+
+
+def _report(file: Path, weights: Weights, fault: str | None) -> str:
     about = weights.about
     count = sum(array.size for array in weights.arrays.values())
     facts = {
@@ -70,7 +77,7 @@ def _report(file: Path) -> str:
         "parameters": f"{count:,} in {len(LAYERS)} convolutions",
         "content": f"{store.digest(weights)}, whatever the file's format",
         "kernels": _spread(weights.arrays),
-        "compared": _comparison(weights),
+        "compared": f"WRONG: the original network, but {fault}" if fault else _comparison(weights),
     }
     return "\n".join(f"{name + ':':12}{text}" for name, text in facts.items())
 
@@ -85,14 +92,24 @@ def _comparison(weights: Weights) -> str:
     original = cache_file("caffe-8bit")
     if not original.exists():
         return "no; `python -m nstjax.weights fetch` gets the original network to compare with"
-    reference = store.read(original).arrays
-    if (same := _correlation(weights.arrays, reference)) > 0.9:
-        return f"the original network (kernels correlate {same:.4f})"
-    for fault, change in FAULTS.items():
-        if _correlation({name: change(name, array) for name, array in weights.arrays.items()}, reference) > 0.9:
-            return f"WRONG: the original network, but {fault}; convert the file again"
-    return f"another network than the original one (kernels correlate {same:.4f})"
+    same = _correlation(weights.arrays, store.read(original).arrays)
+    which = "the original network" if same > SAME else "another network than the original one"
+    return f"{which} (kernels correlate {same:.4f})"
 
+
+def _fault(weights: Weights) -> str | None:
+    """What was done to the original network's kernels, if the file holds those, and the original is in the cache."""
+    original = cache_file("caffe-8bit")
+    reference = store.read(original).arrays if original.exists() else None
+    if reference is None or _correlation(weights.arrays, reference) > SAME:
+        return None
+    for fault, change in FAULTS.items():
+        if _correlation({name: change(name, array) for name, array in weights.arrays.items()}, reference) > SAME:
+            return fault
+    return None
+
+
+SAME = 0.9  # correlation of kernels from which on they are the same
 
 FAULTS: dict[str, Callable[[str, Array], Array]] = {
     "height and width are swapped": lambda name, array: array.swapaxes(0, 1) if array.ndim == 4 else array,
@@ -108,7 +125,7 @@ def _correlation(arrays: Arrays, reference: Arrays) -> float:
 
 
 def _centered(kernel: Array) -> Array:
-    deviation: Array = (kernel - kernel.mean()).ravel()
+    deviation: Array = (kernel - kernel.mean()).ravel().astype(np.float64)  # float32 sums depend on the machine
     return deviation / max(float(np.linalg.norm(deviation)), 1e-30)
 
 

@@ -1,10 +1,13 @@
 """Weight files of other programs, told apart by their first bytes."""
 
+import stat
 from pathlib import Path
 
 from nstjax.errors import UserError
 from nstjax.weights import hdf5_file, layouts, matlab_file, store, torch_file
 from nstjax.weights.layouts import Weights
+
+MAX_BYTES = 2 << 30  # of a file; the largest known, with the classifier, are 575 MB
 
 MAGIC = {
     b"PK\x03\x04": "torch",
@@ -22,10 +25,15 @@ def kind(path: Path) -> str:
       UserError: there is no such file, or it is none of these.
     """
     try:
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a FIFO would block for ever
+            raise UserError(f"{path} is not a regular file; give a weight file")
         with open(path, "rb") as file:
             head = file.read(64)
-    except OSError as error:
-        raise UserError(f"can't read {path} ({error.strerror}); check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise UserError(f"can't read {path} ({getattr(error, 'strerror', error)}); check the path") from error
+    if status.st_size > MAX_BYTES:
+        raise UserError(f"{path} has {status.st_size:,} bytes, more than any VGG19; give another file")
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return name
@@ -53,7 +61,9 @@ def read(path: Path) -> Weights:
         if name == "safetensors":
             return store.read(path)
     except UserError as error:
-        if str(path) in str(error):
+        if str(UserError(f"{path}")) in str(error):
             raise
         raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # what a layout meets in a file that names arrays as VGG19 does, and holds other things
+        raise UserError(f"{path} is not a VGG19 ({layouts.first_line(error)}); get the file again") from error
     raise UserError(f"{path} is a MATLAB 7.3 file; save it in MATLAB with `-v7`, or give the original .mat")

@@ -1,10 +1,10 @@
 """Arrays out of an HDF5 file from anywhere, with what HDF5 can do to a reader switched off.
 
-A hostile file can have external storage (which returns the bytes of other local files), links into other files, and
-datasets that declare terabytes: only hard links to datasets inside the file, of a bounded size, are followed.
+A hostile file can have external storage (which returns the bytes of other local files), links into other files,
+datasets that declare terabytes, and chunks that unpack to as much or ask for a plug-in: only hard links to datasets
+that lie in the file as they are, of a bounded size, are followed.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nstjax.errors import UserError
+from nstjax.weights.layouts import first_line
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 512 << 20
 MAX_OBJECTS = 10_000
 MAX_DEPTH = 8
 
@@ -36,18 +37,14 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
     try:
         with h5py.File(path, "r", locking=False) as file:
             datasets = {name: dataset for name, dataset in _datasets(file, "", 0, [0]) if wanted(name)}
-            declared = sum(max(dataset.nbytes, _chunk_bytes(dataset)) for dataset in datasets.values())
+            declared = sum(dataset.nbytes for dataset in datasets.values())
             if declared > MAX_BYTES:
                 raise ValueError(f"it declares {declared} bytes")
             return {name: np.asarray(dataset[()]) for name, dataset in datasets.items()}
     except Exception as error:  # h5py raises almost anything on damaged files
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:150]
-        raise UserError(f"{path} is not an HDF5 file that can be read ({reason}); get the file again") from error
-
-
-def _chunk_bytes(dataset: Any) -> int:
-    """What reading one element allocates: a chunk may be larger than its dataset."""
-    return math.prod(dataset.chunks or ()) * int(dataset.dtype.itemsize)
+        raise UserError(
+            f"{path} is not an HDF5 file that can be read ({first_line(error)}); get the file again"
+        ) from error
 
 
 def _datasets(group: Any, prefix: str, depth: int, seen: list[int]) -> Iterator[tuple[str, Any]]:
@@ -64,6 +61,17 @@ def _datasets(group: Any, prefix: str, depth: int, seen: list[int]) -> Iterator[
         if isinstance(item, h5py.Group):
             yield from _datasets(item, f"{name}/", depth + 1, seen)
         elif isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
-            if item.external or item.is_virtual:
-                raise ValueError(f"{name} is stored outside the file")
+            _check_storage(name, item)
             yield name, item
+
+
+def _check_storage(name: str, dataset: Any) -> None:
+    from h5py import h5d
+
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{name} is stored outside the file")
+    # Keras writes one block; what is in chunks could be compressed, and unpack to gigabytes.
+    if dataset.id.get_create_plist().get_layout() not in (h5d.CONTIGUOUS, h5d.COMPACT):
+        raise ValueError(f"{name} is stored in chunks")
+    if dataset.nbytes != dataset.id.get_storage_size():
+        raise ValueError(f"{name} declares {dataset.nbytes} bytes and has {dataset.id.get_storage_size()}")

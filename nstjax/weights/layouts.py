@@ -25,6 +25,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
     for name, shape in (("bias", (o,)), ("kernel", (3, 3, i, o)))
 }
 
+MAX_KERNEL = 3 * 3 * max(INPUTS) * max(OUTPUTS)  # elements
+
 CC_BY = "CC BY 4.0 (K. Simonyan and A. Zisserman)"
 
 
@@ -110,7 +112,7 @@ def torch_index(layer: str) -> int:
 
 def _palette(tensors: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     indices, table = _get(tensors, f"{name}_W_q"), _get(tensors, f"{name}_W_table")
-    if indices.dtype != np.uint8 or table.shape != (256,):
+    if indices.dtype != np.uint8 or indices.size > MAX_KERNEL or table.shape != (256,):
         raise UserError(f"the palette of {name} is not 8-bit; the file is damaged: fetch it again")
     return _oihw(table[indices]), _get(tensors, f"{name}_b")
 
@@ -132,7 +134,10 @@ def _matconvnet_pair(layer: Mapping[str, Any], name: str) -> tuple[Array, Array]
 
 
 def _layers(variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [layer for layer in _get(variables, "layers") if isinstance(layer, Mapping)]
+    layers = _get(variables, "layers")
+    if not isinstance(layers, list):
+        raise UserError("the file's layers are no cell; give imagenet-vgg-verydeep-19.mat")
+    return [layer for layer in layers if isinstance(layer, Mapping)]
 
 
 def _average_color(variables: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -165,13 +170,14 @@ def _canonical(pairs: Mapping[str, tuple[Array, Array]]) -> Arrays:
     arrays = {}
     for layer, (kernel, bias) in pairs.items():
         for name, array in (("bias", bias), ("kernel", kernel)):
-            arrays[f"{layer}/{name}"] = np.array(array, np.float32, order="C")
+            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which `check` refuses
+                arrays[f"{layer}/{name}"] = np.array(array, np.float32, order="C")
     check(arrays)
     return arrays
 
 
 def check(arrays: Mapping[str, Array]) -> None:
-    """Refuses anything but VGG19's 32 arrays: names, shapes, float32, finite.
+    """Refuses anything but VGG19's 32 arrays: names, shapes, float32, finite, kernels that aren't constant.
 
     Raises:
       UserError: naming the first array that is wrong.
@@ -184,3 +190,10 @@ def check(arrays: Mapping[str, Array]) -> None:
             raise UserError(f"{name} is {array.dtype} {array.shape}, VGG19's is float32 {shape}; give another file")
         if not np.isfinite(array).all():
             raise UserError(f"{name} has values that are not finite: the file is damaged; get it again")
+        if array.ndim == 4 and array.min() == array.max():  # biases may well be zero
+            raise UserError(f"{name} is the same number throughout: the file is damaged; get it again")
+
+
+def first_line(error: Exception) -> str:
+    """What a parser of foreign bytes says of them, short enough for a line of ours."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:150]

@@ -120,13 +120,18 @@ def _locate_file(path: Path) -> Path:
 
 def _cached(path: Path, make: Callable[[], Weights], digest: str | None = None) -> Path:
     """`path` if it holds whole weights (those of `digest`, if given); else makes and writes them."""
-    if path.exists():
-        try:
-            found = store.digest(store.read(path))
-            if digest in (None, found):
-                return path
-        except UserError as error:
-            log.warning("%s; making it again", error)
-    weights = make()
-    store.write(path, weights)
+    if _holds(path, digest):
+        return path
+    with files.exclusive(path.parent, path.name):
+        if not _holds(path, digest):  # another process may have made it meanwhile
+            if path.exists():
+                log.warning("%s is not what was written there; making it again", path)
+            store.write(path, make())
     return path
+
+
+def _holds(path: Path, digest: str | None) -> bool:
+    try:
+        return digest in (None, store.digest(store.read(path)))
+    except UserError:
+        return False

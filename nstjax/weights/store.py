@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from nstjax import files
 from nstjax.errors import UserError
-from nstjax.weights.layouts import SHAPES, About, Weights, check
+from nstjax.weights.layouts import SHAPES, About, Weights, check, first_line
 
+MAX_HEADER = 1 << 20  # bytes; ours has some 4000
 FORMAT = 1  # goes up whenever a conversion changes, which makes cached conversions be made again
 KEY = "nstjax"  # the only metadata entry: safetensors writes several in random order
 
@@ -45,8 +46,9 @@ def write(path: Path, weights: Weights) -> None:
         with files.atomic(path) as temporary:
             save_file(dense, temporary, {KEY: json.dumps(metadata)})
             read(temporary)
-    except OSError as error:
-        raise UserError(f"can't write {path} ({error.strerror or error}); choose another place") from error
+    except (OSError, SafetensorError) as error:  # a full disk is the latter
+        reason = getattr(error, "strerror", None) or f"{error}".removeprefix("Error while serializing: I/O error: ")
+        raise UserError(f"can't write {path} ({reason}); choose another place") from error
 
 
 def read(path: Path) -> Weights:
@@ -63,7 +65,7 @@ def read(path: Path) -> Weights:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # whatever a parser of foreign bytes raises
         raise UserError(
-            f"{path} is not a safetensors file that can be read ({_first_line(error)}); fetch or convert it again"
+            f"{path} is not a safetensors file that can be read ({first_line(error)}); fetch or convert it again"
         ) from error
     if digest(weights) != expected:
         raise UserError(f"{path} is damaged: its content doesn't match its digest; fetch or convert it again")
@@ -71,6 +73,9 @@ def read(path: Path) -> Weights:
 
 
 def _parse(path: Path) -> tuple[Weights, str]:
+    with open(path, "rb") as start:
+        if int.from_bytes(start.read(8), "little") > MAX_HEADER:
+            raise UserError("its header is longer than that of any VGG19; convert the file again")
     with safe_open(path, framework="np") as file:
         about, expected = _metadata(file.metadata())
         names = list(file.keys())
@@ -78,7 +83,7 @@ def _parse(path: Path) -> tuple[Weights, str]:
         for name in names:
             header = file.get_slice(name)
             if tuple(header.get_shape()) != SHAPES.get(name) or header.get_dtype() != "F32":
-                raise UserError(f"{name} is not an array of VGG19; convert the file again")
+                raise UserError(f"{name[:60]} is not an array of VGG19; convert the file again")
         arrays = {name: file.get_tensor(name) for name in names}
     check(arrays)
     return Weights(arrays, about), expected
@@ -88,7 +93,7 @@ def _metadata(metadata: dict[str, str] | None) -> tuple[About, str]:
     try:
         entry = json.loads((metadata or {})[KEY])
         if entry["format"] != FORMAT:
-            raise UserError(f"format {entry['format']} instead of {FORMAT}; convert the file again")
+            raise UserError(f"format {str(entry['format'])[:20]} instead of {FORMAT}; convert the file again")
         about = About(
             str(entry["source"]),
             str(entry["license"]),
@@ -109,7 +114,3 @@ def _metadata(metadata: dict[str, str] | None) -> tuple[About, str]:
 def _color(values: Any) -> tuple[float, float, float]:
     red, green, blue = values
     return float(red), float(green), float(blue)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

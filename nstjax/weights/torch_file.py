@@ -1,7 +1,7 @@
 """State dicts of `torch.save`, without torch and without running a pickle.
 
-Both containers are read: zip (torch >= 1.6) and legacy (five pickles, then raw storages). Memory is bounded by the
-file's size for what is read and by `MAX_BYTES` for what is returned.
+Both containers are read: zip (torch >= 1.6) and legacy (five pickles, then raw storages). `MAX_BYTES` bounds what is
+read of the storages, and what is returned, each.
 """
 
 import io
@@ -22,10 +22,11 @@ from nstjax.weights.torch_pickle import BFLOAT16, Tensor, interpret, require
 Array = NDArray[Any]
 Wanted = Callable[[str], bool]
 
-MAX_PICKLE = 4 << 20
-MAX_BYTES = 1 << 30
+MAX_PICKLE = 1 << 20  # VGG19's has some 5000 bytes
+MAX_DIRECTORY = 4 << 20
+MAX_BYTES = 512 << 20
 MAX_ENTRIES = 10_000
-MAX_DEPTH = 8
+MAX_DEPTH, MAX_NAME = 8, 1000
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
@@ -45,59 +46,70 @@ def load(path: Path, wanted: Wanted = everything) -> dict[str, Array]:
       UserError: the file is damaged, hostile, or something else than a state dict.
     """
     try:
-        with open(path, "rb") as file:
+        with Sips(io.FileIO(path)) as file:
             zipped = file.read(4) == b"PK\x03\x04"
             file.seek(0)
             return _load_zip(file, wanted) if zipped else _load_legacy(file, wanted)
     except Exception as error:  # zipfile alone raises seven types; nothing but UserError may leave a parser
-        reason = str(error).splitlines()[0][:150] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0][:150] or type(error).__name__
         raise UserError(
             f"{path} is not a torch state dict that can be read ({reason}); get the file again, or save "
             "model.state_dict() instead of the model"
         ) from error
 
 
+class Sips(io.BufferedReader):
+    """A file read in parts of at most `MAX_DIRECTORY` bytes: zipfile reads its directory, of any size, in one."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's; a larger part comes back cut, and then damaged as far as zipfile can tell."""
+        return super().read(min(size, MAX_DIRECTORY) if size is not None and size >= 0 else MAX_DIRECTORY)
+
+
 def _load_zip(file: io.BufferedReader, wanted: Wanted) -> dict[str, Array]:
-    size = os.fstat(file.fileno()).st_size
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
+        require(len(members) == len(archive.infolist()), "two members of one name")
 
         def content(name: str, limit: int) -> bytes:
-            require(name in members, f"{name} is missing")
+            require(name in members, f"{name[:60]} is missing")
             info = members[name]
             # torch never compresses, and what is compressed could unpack to gigabytes.
-            require(info.compress_type == zipfile.ZIP_STORED, f"{name} is compressed")
-            require(info.file_size <= limit, f"{name} is too large")
-            return archive.read(info)
+            require(info.compress_type == zipfile.ZIP_STORED, f"{name[:60]} is compressed")
+            require(info.file_size <= limit, f"{name[:60]} is too large")
+            with archive.open(info) as member:
+                return b"".join(iter(lambda: member.read(1 << 20), b""))
 
         pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
         require(len(pickles) == 1, "the archive has no data.pkl")
         root = pickles[0].removesuffix("data.pkl")
         if f"{root}byteorder" in members:
             require(content(f"{root}byteorder", 16) == b"little", "big-endian")
-        found = _tensors(interpret(io.BytesIO(content(pickles[0], MAX_PICKLE))), wanted)
-        return {name: _array(tensor, content(f"{root}data/{tensor.storage.key}", size)) for name, tensor in found}
+        found = _bounded(_tensors(interpret(io.BytesIO(content(pickles[0], MAX_PICKLE))), wanted))
+        sizes = {tensor.storage.key: tensor.storage.bytes for _, tensor in found}
+        blobs = {key: content(f"{root}data/{key}", size) for key, size in sizes.items()}
+        return {name: _array(tensor, blobs[tensor.storage.key]) for name, tensor in found}
 
 
 def _load_legacy(file: io.BufferedReader, wanted: Wanted) -> dict[str, Array]:
-    head = io.BytesIO(file.read(MAX_PICKLE))
+    head = io.BytesIO(file.read(MAX_PICKLE))  # all five pickles
     require(interpret(head) == LEGACY_MAGIC, "no magic number")
     require(interpret(head) == LEGACY_PROTOCOL, "unknown protocol")
     system, tree, keys = interpret(head), interpret(head), interpret(head)
     require(type(system) is dict and system.get("little_endian") is True, "big-endian")
     require(type(keys) is list, "no list of storages")
     storages = {tensor.storage.key: tensor.storage for _, tensor in _tensors(tree, everything)}
-    found = _tensors(tree, wanted)
+    found = _bounded(_tensors(tree, wanted))
     used = {tensor.storage.key for _, tensor in found}
     file.seek(head.tell())
     blobs = {}
     for key in keys:
         require(key in storages, "a storage that no tensor uses")
-        count = storages[key].size * storages[key].itemsize
+        count = storages[key].bytes
         require(file.read(8) == struct.pack("<q", storages[key].size), "a storage of another size, or a truncated file")
         require(count <= os.fstat(file.fileno()).st_size - file.tell(), "the file is truncated")
         if key in used:
-            blobs[key] = file.read(count)
+            blobs[key] = b"".join(file.read(min(1 << 20, count - at)) for at in range(0, count, 1 << 20))
         else:
             file.seek(count, os.SEEK_CUR)
     require(used <= set(blobs), "a storage is missing")
@@ -106,13 +118,18 @@ def _load_legacy(file: io.BufferedReader, wanted: Wanted) -> dict[str, Array]:
 
 def _tensors(tree: object, wanted: Wanted) -> list[tuple[str, Tensor]]:
     found = []
-    total = 0
     for count, (name, value) in enumerate(_walk(tree, "", 0)):
         require(count < MAX_ENTRIES, "too many entries")
         if isinstance(value, Tensor) and wanted(name):
             found.append((name, value))
-            total += math.prod(value.shape) * value.storage.itemsize
-            require(total <= MAX_BYTES, "too large")  # views of one storage could be many
+    return found
+
+
+def _bounded(found: list[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
+    """Refuses too much to read, or too much to return: views of one storage could be many."""
+    storages = {tensor.storage.key: tensor.storage for _, tensor in found}
+    require(sum(storage.bytes for storage in storages.values()) <= MAX_BYTES, "too large")
+    require(sum(math.prod(tensor.shape) * tensor.storage.itemsize for _, tensor in found) <= MAX_BYTES, "too large")
     return found
 
 
@@ -121,6 +138,7 @@ def _walk(tree: object, prefix: str, depth: int) -> Iterator[tuple[str, object]]
         raise ValueError("no dict of tensors")
     for key, value in tree.items():
         name = f"{prefix}{key}"
+        require(len(name) <= MAX_NAME, "a name without end")
         yield name, value
         if isinstance(value, dict):
             yield from _walk(value, f"{name}.", depth + 1)

@@ -51,6 +51,11 @@ class Storage(NamedTuple):
         """Bytes of one element."""
         return 2 if self.dtype == BFLOAT16 else np.dtype(self.dtype).itemsize
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole."""
+        return self.size * self.itemsize
+
 
 class Tensor(NamedTuple):
     """A strided view of a storage, in elements."""
@@ -93,7 +98,8 @@ class Machine:
         """Sets keys and values, which alternate, in the dict on top."""
         require(type(self.stack[-1]) is dict, "items without a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            require(type(key) in (str, int), "a key that is no name")
+            # Python's hash of a large integer is known beforehand: a file could make all its keys collide.
+            require(type(key) is str or (type(key) is int and abs(key) < 1 << 32), "a key that is no name")
             self.stack[-1][key] = value
 
     def reduce(self) -> None:

