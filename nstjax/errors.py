@@ -1,4 +1,6 @@
-"""The one exception that users are meant to see."""
+"""The two exceptions that users are meant to see."""
+
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -7,3 +9,16 @@ class UserError(Exception):
     Its text is one line: what is wrong, and what to do. The doors (`nstjax.train`, `nstjax.cli`, `nstjax.weights`)
     print it without a traceback and exit with code 2.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that a signal has stopped, after it left everything in order.
+
+    Attributes:
+        code: the exit code by which shells know the signal: 130 for Ctrl-C, 143 for SIGTERM.
+        picture: the best one so far.
+    """
+
+    def __init__(self, signal_number: int, picture: Path) -> None:
+        super().__init__()
+        self.code, self.picture = 128 + signal_number, picture

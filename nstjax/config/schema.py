@@ -140,6 +140,13 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class CheckpointConfig:
+    """How often a run saves where it is, so that `resume` can go on from there."""
+
+    every: float | None = within(60.0, 0)  # seconds; 0: about every second; null: never
+
+
+@dataclass(frozen=True)
 class Config:
     """One run, whole."""
 
@@ -149,6 +156,8 @@ class Config:
     size: int = within(512, 16, 65536)
     seed: int = within(0, 0, 2**32 - 1)
     preview_every: int = within(0, 0)  # steps; 0: no previews
+    resume: bool = False  # go on where a stopped run in the same folder left off
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     precision: str = one_of("highest", "high", "default")  # of convolutions, on devices that have a choice
     sizing: SizingConfig = field(default_factory=SizingConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
