@@ -96,7 +96,7 @@ def restore(checkpoint: Checkpoint, template: Any) -> Any:
 
 
 def _read(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     content = json.loads(arrays.pop(_FACTS).tobytes())
     if content["sha256"] != _digest(arrays, content["facts"]):

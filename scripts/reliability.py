@@ -42,7 +42,7 @@ def start(*arguments: object, largest_file: int | None = None) -> subprocess.Pop
     """
     limited = ("bash", "-c", f'ulimit -f {largest_file}; exec "$@"', "limited") if largest_file else ()
     return subprocess.Popen(
-        [*limited, sys.executable, "-m", "nstjax.train", *TINY, *map(str, arguments)],
+        [*limited, sys.executable, "-m", "nstjax.train", *map(str, arguments), *TINY],
         env={**os.environ, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -154,7 +154,10 @@ def sweep(work: Path, jobs: int, total: int, seed: int) -> bool:
         untouched |= _results(folder)
         print(f"killed with {len(_results(folder))} jobs done", flush=True)
     process = start(*arguments)
-    process.communicate()
+    _, errors = process.communicate()
+    if process.returncode:
+        print(errors, file=sys.stderr)
+        return False
     folders = [folder / str(number) for number in range(jobs)]
     endings = [(each / "log.txt").read_text(encoding="utf-8").count(" evaluations in ") for each in folders]
     pictures = {(each / "result.png").read_bytes() for each in folders}
@@ -167,11 +170,10 @@ def sweep(work: Path, jobs: int, total: int, seed: int) -> bool:
         "different pictures": len(pictures),
         "done before a kill": len(untouched),
         "of these touched later": sum(_results(folder)[path] != facts for path, facts in untouched.items()),
-        "exit code": process.returncode,
     }
     print(_as_table([table]))
     whole = ("done", "finished exactly once", "with all evaluations", "different pictures")
-    return all(table[key] == jobs for key in whole) and table["of these touched later"] == process.returncode == 0
+    return all(table[key] == jobs for key in whole) and table["of these touched later"] == 0
 
 
 def _results(folder: Path) -> dict[Path, tuple[int, str]]:
