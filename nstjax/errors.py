@@ -1,4 +1,6 @@
-"""The one exception that users are meant to see."""
+"""The two exceptions that users are meant to see."""
+
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -11,3 +13,16 @@ class UserError(Exception):
     def __init__(self, text: str) -> None:
         # Texts quote names out of files from anywhere, which may hold newlines and a terminal's control characters.
         super().__init__("".join(c if c.isprintable() else "?" for c in text))
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that a signal has stopped, after it left everything in order.
+
+    Attributes:
+        code: the exit code by which shells know the signal: 130 for Ctrl-C, 143 for SIGTERM.
+        picture: the best one so far.
+    """
+
+    def __init__(self, signal_number: int, picture: Path) -> None:
+        super().__init__()
+        self.code, self.picture = 128 + signal_number, picture

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ from nstjax.errors import UserError
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1200  # twice what a fetch may take
+SCRATCH = ".fetch-"  # what the names of a fetch's scratch folders begin with; they end like temporary files'
 
 
 def cache_dir() -> Path:
@@ -33,15 +35,17 @@ def sha256(path: Path) -> str:
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary sibling of `path` to write to; on success it is synced and renamed onto `path`.
 
-    A reader, another process or a crash sees the old file or the whole new one, never a part.
+    A reader, another process or a crash sees the old file or the whole new one, never a part; after the return the new
+    one, even if the power fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
+        if os.name == "posix":  # elsewhere a folder can't be opened
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,7 +62,7 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder, what):
-            _sweep(folder)
+            remove_temporaries(folder)
             yield
     except OSError as error:
         raise UserError(
@@ -76,9 +80,22 @@ def _lock(folder: Path, what: str) -> AbstractContextManager[object]:
         return lock.acquire(timeout=WAIT_SECONDS)
 
 
-def _sweep(folder: Path) -> None:
-    for leftover in folder.glob(".*.tmp"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)  # a fetch that outlived its parent may still write to it
-        else:
-            leftover.unlink(missing_ok=True)
+def remove_temporaries(folder: Path) -> None:
+    """Removes what processes that were killed left in a folder: `atomic`'s files, and scratch folders of fetches.
+
+    For a folder in which nobody else writes.
+    """
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir() and path.name.startswith(SCRATCH):
+            shutil.rmtree(path, ignore_errors=True)  # a fetch that outlived its parent may still write to it
+        elif re.fullmatch(r"\..+\.\d+\.tmp", path.name):
+            path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until the disk has what was written to a file, or renamed in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -105,12 +105,14 @@ def optimize(
     optimizer: Optimizer,
     average: float = 0.0,
     pause_every: int = 0,
+    done: int = 0,
 ) -> Iterator[tuple[State, Records]]:
     """Evaluates the image once for every learning rate, moving it in between, and yields after each chunk.
 
-    A chunk is as long as fits into about a second, and ends at every `pause_every`-th step.
+    A chunk is as long as fits into about a second, and ends at every `pause_every`-th step. A state that was saved has
+    the first `done` of the evaluations behind it.
     """
-    done, length, num_evaluations = 0, 1, len(learning_rates)
+    length, num_evaluations = 1, len(learning_rates)
     padded = np.pad(learning_rates, (0, LONGEST_CHUNK), "edge")
     while done < num_evaluations:
         length = min(length, num_evaluations - done, _until_pause(done, pause_every))

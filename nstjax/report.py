@@ -2,54 +2,43 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nstjax import images
-from nstjax.outputs import MANIFEST, RESULT
+from nstjax import files, images
+from nstjax.config import flat, settings
+from nstjax.outputs import RESULT, read_manifest
 
 SHEET = "sheet.png"
 
 
-def contact_sheet(folder: Path) -> Path | None:
-    """Saves one picture of all runs below a folder, each labelled with the values that tell it from the others.
+def contact_sheet(folder: Path, runs: Sequence[Path]) -> Path | None:
+    """Saves one picture of the results in the folders of runs, each labelled with what tells it from the other runs.
 
     Returns:
         The path of the picture, `folder/sheet.png`; None where no run has left a result.
+
+    Raises:
+        UserError: a result can't be read, or the sheet not be written.
     """
-    runs = {
-        path.parent: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.rglob(MANIFEST), key=_in_order)
-    }
-    labels = distinctions([run["config"] for run in runs.values()])
+    manifests = {run: manifest for run in runs if (manifest := read_manifest(run))}
+    labels = distinctions([manifest["config"] for manifest in manifests.values()])
     pictures = [
-        (label, images.load(path / RESULT).pixels)
-        for path, label in zip(runs, labels, strict=True)
-        if (path / RESULT).is_file()
+        (label, images.load(run / RESULT).pixels)
+        for run, label in zip(manifests, labels, strict=True)
+        if (run / RESULT).is_file()
     ]
     if not pictures:
         return None
+    files.remove_temporaries(folder)
     images.save(folder / SHEET, images.sheet(pictures, columns=math.ceil(math.sqrt(len(pictures)))))
     return folder / SHEET
 
 
-def distinctions(configs: list[Mapping[str, Any]]) -> list[str]:
-    """For each configuration `key=value` of every key in which some differ."""
-    flat = [dict(_flatten(config)) for config in configs]
-    keys = sorted({key for each in flat for key in each})
-    differing = [key for key in keys if len({json.dumps(each.get(key)) for each in flat}) > 1]
-    return [" ".join(f"{key}={each[key]}" for key in differing if key in each) for each in flat]
-
-
-def _in_order(path: Path) -> list[tuple[int, str]]:
-    """Job 2 before job 10."""
-    return [(int(part) if part.isdecimal() else 0, part) for part in path.parts]
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+def distinctions(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each configuration `key=value` of every setting in which some differ."""
+    each = [flat(settings(config)) for config in configs]
+    keys = sorted({key for one in each for key in one})
+    differing = [key for key in keys if len({json.dumps(one.get(key)) for one in each}) > 1]
+    return [" ".join(f"{key}={one[key]}" for key in differing if key in one) for one in each]

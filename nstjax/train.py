@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nstjax.config import Config, from_dict, to_dict
-from nstjax.errors import UserError
+from nstjax.errors import Interrupted, UserError
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +51,17 @@ class Outcome:
     """What a command line has come to.
 
     Attributes:
-        code: 0: done. 2: a mistake of the user's, which was said in one line. 130: interrupted.
+        code: 0: done. 2: a mistake of the user's, which was said in one line. 1: something else went wrong; the run's
+            log.txt has the traceback. 130, 143: interrupted by Ctrl-C, by SIGTERM.
         result: the last picture that was made.
         sweep: the folder of all runs, if there were several.
+        folders: of the runs so far.
     """
 
     code: int = 0
     result: Path | None = None
     sweep: Path | None = None
+    folders: list[Path] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,18 +75,20 @@ def execute(arguments: Sequence[str]) -> Outcome:
     _outcome = Outcome()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors come to us, and not to Hydra's printer of many lines
     usual, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    noisy, logging.raiseExceptions = logging.raiseExceptions, False  # a log on a full disk; the run itself will say so
     try:
         with _hydra_errors():
             _hydra_main()
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)
         _outcome.code = 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("nstjax.train: interrupted", file=sys.stderr)
-        _outcome.code = 130
+        _outcome.code, picture = (error.code, error.picture) if isinstance(error, Interrupted) else (130, None)
+        _outcome.result = picture
     finally:
-        sys.argv = usual
-    _print_contact_sheet(_outcome.sweep)
+        sys.argv, logging.raiseExceptions = usual, noisy
+    _print_contact_sheet(_outcome)
     return _outcome
 
 
@@ -92,28 +97,44 @@ _outcome = Outcome()  # of the command line that is running: Hydra keeps what a 
 
 @hydra.main(config_path=config_dir(), config_name="config", **_VERSION_BASE)
 def _hydra_main(composed: DictConfig) -> None:
+    """One job. What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure."""
     job = HydraConfig.get()
     sweeping = job.mode == RunMode.MULTIRUN
+    folder = Path(job.runtime.output_dir)
     _outcome.sweep = Path(job.sweep.dir) if sweeping else None
+    _outcome.folders.append(folder)
+    name = f"nstjax.train: job {job.job.num}:" if sweeping else "nstjax.train:"
     try:
         with _hydra_errors():
             config = _checked(composed)
         from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
 
-        _outcome.result = run(config, Path(job.runtime.output_dir))
+        _outcome.result = run(config, folder)
         print(_outcome.result)
-    except UserError as error:  # kept from Hydra, which would add a line, and end a sweep at its first failure
-        log.error("nstjax.train: %s%s", f"job {job.job.num}: " if sweeping else "", error)
-        _outcome.code = 2
+    except UserError as error:
+        log.error("%s %s", name, error)
+        _outcome.code = _outcome.code or 2
+    except Exception as error:
+        log.debug("%s", name, exc_info=True)  # to log.txt only
+        log.error("%s %s; its traceback is in %s/log.txt", name, _named(error), folder)
+        _outcome.code = 1
 
 
-def _print_contact_sheet(sweep: Path | None) -> None:
-    if sweep is None:
+def _named(error: Exception) -> str:
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def _print_contact_sheet(outcome: Outcome) -> None:
+    if outcome.sweep is None:
         return
     from nstjax.report import contact_sheet
 
-    if sheet := contact_sheet(sweep):
-        print(sheet)
+    try:
+        if sheet := contact_sheet(outcome.sweep, outcome.folders):
+            print(sheet)
+    except UserError as error:
+        print(f"nstjax.train: {error}", file=sys.stderr)
+        outcome.code = outcome.code or 2
 
 
 def _checked(composed: DictConfig) -> Config:

@@ -4,8 +4,10 @@ import csv
 import json
 import logging
 import os
+import resource
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nstjax import images
 from nstjax.config import Config
+from nstjax.outputs import RunFolder
 from nstjax.train import compose
 
 REPOSITORY = Path(__file__).parent.parent
@@ -79,3 +82,36 @@ def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     assert not GlobalHydra.instance().is_initialized()
+
+
+@contextmanager
+def interrupted(when: Callable[[RunFolder, dict], bool], number: int = signal.SIGINT) -> Iterator[None]:
+    """This process sends itself a signal when a run has recorded the row that is asked for."""
+    record = RunFolder.record
+
+    def recorded(out, *arguments, **options):
+        rows = record(out, *arguments, **options)
+        if when(out, rows[-1]):
+            signal.raise_signal(number)
+        return rows
+
+    RunFolder.record = recorded
+    try:
+        yield
+    finally:
+        RunFolder.record = record
+
+
+def at_step(step: int, scale: int = 0) -> Callable[[RunFolder, dict], bool]:
+    return lambda out, row: (row["scale"], row["step"]) == (scale, step)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file may become larger, in bytes: what a full disk is to one writer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -17,7 +17,7 @@ LAYERS = {
         "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales"},
-    "loop": {"optimize", "outputs"},
+    "loop": {"optimize", "checkpoint", "outputs"},
     "stories": {"run", "report"},
     "doors": {"train", "cli", "weights.__main__"},
 }  # fmt: skip

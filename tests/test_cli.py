@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
-from small_runs import SMALL, in_process, manifest, picture, pixels, truncated
+from small_runs import SMALL, at_step, in_process, interrupted, manifest, picture, pixels, truncated
 
 from nstjax import assets
 from nstjax import run as nstjax_run
@@ -96,6 +96,14 @@ def test_a_folder_of_the_users_own_has_the_run(nstjax, tmp_path):
     code, *_ = nstjax("grace_hopper", "starry", *SMALL, "schedule.steps=[0]", "hydra.run.dir=mine")
     assert code == 0
     assert (tmp_path / "mine" / "result.png").read_bytes() == (tmp_path / "stylized.png").read_bytes()
+
+
+def test_ctrl_c_delivers_the_best_picture_too(nstjax, tmp_path):
+    with interrupted(at_step(0)):
+        code, out, err = nstjax("grace_hopper", "starry", "-o", "out.png", *SMALL, "hydra.run.dir=run")
+    assert (code, out) == (130, "out.png\n")
+    assert err.splitlines()[-1] == "nstjax.train: interrupted"
+    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "run" / "result.png").read_bytes()
 
 
 def test_an_earlier_output_stays_when_the_run_fails(nstjax, tmp_path):

@@ -61,9 +61,9 @@ def scalars(hint, metadata):
     low, high = metadata.get("range", (0, 100))
     low, high = max(low, -1e6), min(high, 1e6)
     return {
+        bool: st.booleans(),
         int: st.integers(int(low), int(high)),
         float: st.floats(low, high),
-        bool: st.booleans(),
         str: st.text(min_size=1),
     }[hint]
 

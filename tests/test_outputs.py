@@ -1,14 +1,16 @@
 """A run's folder says at every moment whether the run is going on, is done, or why it is not."""
 
 import json
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from small_runs import history, manifest, pixels
+from small_runs import history, largest_file, manifest, pixels
 
 from nstjax.config import Config, from_dict
+from nstjax.config.schema import CheckpointConfig
 from nstjax.errors import UserError
-from nstjax.outputs import RunFolder, history_row, versions
+from nstjax.outputs import Place, RunFolder, history_row, versions
 
 IMAGE = np.full((16, 20, 3), 0.5, np.float32)
 RECORDS = {
@@ -38,7 +40,8 @@ def names(folder):
 def test_inside_the_context_the_run_is_running(tmp_path):
     with RunFolder(tmp_path / "new" / "folder", Config()) as out:
         assert manifest(out.path)["status"] == "running"
-        assert names(out.path) == ["manifest.json"]
+        assert names(out.path) == [".lock", "manifest.json"]
+    assert names(out.path) == ["manifest.json"]
     assert manifest(out.path)["status"] == "done"
 
 
@@ -60,17 +63,14 @@ def test_what_an_earlier_run_left_is_gone_before_the_next_begins(tmp_path):
     assert names(tmp_path) == ["history.csv", "manifest.json", "previews/scale0_step00007.png", "result.png"]
     (tmp_path / "notes.txt").write_text("the user's own")
     with RunFolder(tmp_path, Config()):
-        assert names(tmp_path) == ["manifest.json", "notes.txt"]
+        assert names(tmp_path) == [".lock", "manifest.json", "notes.txt"]
 
 
 def test_the_manifest_is_written_whole_or_not_at_all(tmp_path):
     left_by(tmp_path)
-    with RunFolder(tmp_path, Config()) as out:
+    with pytest.raises(TypeError), RunFolder(tmp_path, Config()) as out:
         out.manifest["seconds"] = object()
-        with pytest.raises(TypeError):
-            out._write_manifest()
-        del out.manifest["seconds"]
-        assert manifest(tmp_path)["status"] == "running"
+    assert manifest(tmp_path)["status"] == "running"
     assert names(tmp_path) == ["manifest.json"]
 
 
@@ -139,3 +139,90 @@ def test_a_file_where_the_folder_should_be(tmp_path):
 def test_versions_of_all_that_a_result_depends_on():
     assert set(versions()) == {"nstjax", "python", "jax", "jaxlib", "flax", "optax", "numpy", "pillow"}
     assert all(version[0].isdigit() for version in versions().values())
+
+
+def test_of_a_full_disk_the_history_has_whole_rows(tmp_path):
+    with RunFolder(tmp_path, Config()) as out:
+        out.record(RECORDS, scale=0, first_step=0)
+        before = (tmp_path / "history.csv").read_bytes()
+        with (
+            largest_file(len(before) + 20),
+            pytest.raises(UserError, match=r"cannot write to .*: File too large"),
+        ):
+            out.record(RECORDS, scale=0, first_step=2)
+        assert (tmp_path / "history.csv").read_bytes() == before
+        assert len(out.record(RECORDS, scale=0, first_step=2)) == 2
+    assert [row["evaluations"] for row in history(tmp_path)] == [1, 2, 3, 4]
+    assert manifest(tmp_path)["evaluations"] == 4
+
+
+def known(out):
+    """All that the origin of a run's picture is made of."""
+    out.manifest |= {"pictures": {}, "weights": {"sha256": "1"}, "device": "cpu: cpu"}
+    return out
+
+
+def test_on_a_full_disk_earlier_checkpoints_survive(tmp_path):
+    def fills_the_disk():
+        with RunFolder(tmp_path, Config(checkpoint=CheckpointConfig(0.0))) as out:
+            known(out).record(RECORDS, scale=0, first_step=0)
+            out.checkpoint(IMAGE, Place(0, 2), now=False)
+            out.record(RECORDS, scale=0, first_step=2)
+            with largest_file(4000):
+                out.checkpoint(IMAGE, Place(0, 4), now=False)
+
+    with pytest.raises(UserError, match=r"cannot write to .*: File too large; free space, or"):
+        fills_the_disk()
+    assert names(tmp_path) == ["checkpoints/00000002.npz", "history.csv", "manifest.json"]
+    assert manifest(tmp_path)["status"] == "failed"
+    with RunFolder(tmp_path, Config(resume=True)) as out:
+        assert known(out).begin()[:2] == (0, 2)
+        assert len(history(tmp_path)) == 2
+
+
+def on_a_full_disk(folder, error=None):
+    with ExitStack() as full, RunFolder(folder, Config()):
+        full.enter_context(largest_file(10))
+        if error:
+            raise error
+
+
+def test_a_manifest_that_cannot_be_written_at_the_end(tmp_path):
+    """Is what went wrong, unless something else did first."""
+    with pytest.raises(UserError, match="what went wrong first"):
+        on_a_full_disk(tmp_path, UserError("what went wrong first; mend it"))
+    assert manifest(tmp_path)["status"] == "running"
+    with pytest.raises(UserError, match="cannot write to"):
+        on_a_full_disk(tmp_path)
+
+
+def test_when_checkpoints_are_due(tmp_path):
+    def count(every, now):
+        with RunFolder(tmp_path, Config(checkpoint=CheckpointConfig(every))) as out:
+            known(out).record(RECORDS, scale=0, first_step=0)
+            out.checkpoint(IMAGE, Place(0, 2), now=now)
+            return len(list(tmp_path.glob("checkpoints/*.npz")))
+
+    assert [count(every, now) for every in (0.0, 60.0, None) for now in (False, True)] == [1, 1, 0, 1, 0, 0]
+    assert not (tmp_path / "checkpoints").exists()  # of a run that is done
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path):
+    for name in (".result.png.4711.tmp", "previews/.scale0_step00000.png.1.tmp", "checkpoints/.00000001.npz.12.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".mine.tmp").write_text("the user's own")
+    with RunFolder(tmp_path, Config()):
+        pass
+    assert names(tmp_path) == [".mine.tmp", "manifest.json"]
+
+
+def test_a_log_is_begun_anew_with_a_run_that_is(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("an earlier run\n")
+    with open(log, "a", encoding="utf-8") as handler, RunFolder(tmp_path, Config()):  # as Hydra has opened it by then
+        handler.write("this run\n")
+    assert log.read_text() == "this run\n"
+    with RunFolder(tmp_path, Config(resume=True)):
+        pass
+    assert log.read_text() == "this run\n"

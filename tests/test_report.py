@@ -52,10 +52,10 @@ def test_a_single_run_needs_no_label():
     assert distinctions([]) == []
 
 
-def test_the_sheet_shows_every_result_below_the_folder(tmp_path):
+def test_the_sheet_shows_the_result_of_every_run(tmp_path):
     for n, color in enumerate(COLORS):
         leave_run(tmp_path / "deep" / str(n), {"seed": n}, color)
-    assert contact_sheet(tmp_path) == tmp_path / "sheet.png"
+    assert contact_sheet(tmp_path, sorted((tmp_path / "deep").iterdir())) == tmp_path / "sheet.png"
     sheet = pixels(tmp_path / "sheet.png")
     assert [count(sheet, color) for color in COLORS] == [32 * 40] * 5
     assert sheet.shape[1] == 12 + 3 * (40 + 12)  # 5 pictures are 3 + 2
@@ -68,14 +68,30 @@ def test_a_run_without_a_result_is_skipped_and_the_others_keep_their_labels(tmp_
     monkeypatch.setattr(
         images, "sheet", lambda pictures, columns: shown.extend(pictures) or np.ones((20, 20, 3), np.float32)
     )
-    contact_sheet(tmp_path)
+    contact_sheet(tmp_path, [tmp_path / "0", tmp_path / "1"])
     ((label, result),) = shown
     assert label == "seed=1"
     assert np.allclose(result, COLORS[1], atol=0.01)
 
 
+def test_only_the_runs_that_are_asked_for_are_on_the_sheet_and_what_is_no_manifest_is_none(tmp_path):
+    for n, color in enumerate(COLORS):
+        leave_run(tmp_path / str(n), {"seed": n}, color)
+    (tmp_path / "1" / "manifest.json").write_text('{"name": "an extension of a browser"}')
+    (tmp_path / "2" / "manifest.json").write_bytes(b"\xff not JSON")
+    (tmp_path / "manifest.json").write_text("[]")
+    contact_sheet(tmp_path, [tmp_path / str(n) for n in range(4)])
+    sheet = pixels(tmp_path / "sheet.png")
+    assert [count(sheet, color) > 0 for color in COLORS] == [True, False, False, True, False]
+
+
+def test_how_a_run_was_kept_is_on_no_label():
+    configs = [to_dict(compose([f"resume={r}", f"checkpoint.every={e}"])) for r, e in (("true", 0), ("false", 60))]
+    assert distinctions(configs) == ["", ""]
+
+
 def test_no_result_no_sheet(tmp_path):
-    assert contact_sheet(tmp_path) is None
+    assert contact_sheet(tmp_path, []) is None
     leave_run(tmp_path / "0", {"seed": 0})
-    assert contact_sheet(tmp_path) is None
+    assert contact_sheet(tmp_path, [tmp_path / "0"]) is None
     assert not (tmp_path / "sheet.png").exists()

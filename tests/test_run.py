@@ -137,10 +137,12 @@ def test_the_manifest_identifies_the_pictures_and_the_weights(folder):
     for source, path in ((facts["pictures"]["content"], photograph), (style, painting)):
         assert source["path"] == str(path)
         assert source["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert source["bytes"] == path.stat().st_size
         assert (source["height"], source["width"]) == pixels(path).shape[:2]
     assert "init" not in facts["pictures"]
     file = weights.locate("caffe-8bit")
-    assert facts["weights"] == {"path": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    data = file.read_bytes()
+    assert facts["weights"] == {"path": str(file), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
 def test_the_manifests_last_terms_are_those_of_the_result(folder):

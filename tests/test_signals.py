@@ -17,9 +17,10 @@ def handlers():
 @pytest.mark.parametrize("number", BOTH)
 def test_the_first_signal_is_a_request(number):
     with stop_requests() as stop:
-        assert not stop.is_set()
+        assert not stop.requested
         signal.raise_signal(number)
-        assert stop.is_set()
+        assert stop.requested
+        assert stop.number == number
 
 
 def test_the_second_ctrl_c_interrupts_as_usual():
@@ -62,7 +63,7 @@ def test_another_thread_is_never_asked_and_touches_no_handler():
 
     def body():
         with stop_requests() as stop:
-            seen.append((handlers(), stop.is_set()))
+            seen.append((handlers(), stop.requested))
 
     thread = threading.Thread(target=body)
     thread.start()

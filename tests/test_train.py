@@ -15,7 +15,18 @@ import time
 import jax
 import pytest
 from bad_pictures import png
-from small_runs import SMALL, environment, history, in_process, manifest, picture, pixels, truncated
+from small_runs import (
+    SMALL,
+    at_step,
+    environment,
+    history,
+    in_process,
+    interrupted,
+    manifest,
+    picture,
+    pixels,
+    truncated,
+)
 
 import nstjax.run
 from nstjax.config import Config
@@ -214,6 +225,85 @@ def test_ctrl_c_ends_a_sweep_after_the_job_at_hand(train, tmp_path, monkeypatch)
     assert not (tmp_path / "sweep" / "1").exists()
 
 
+def statuses(sweep):
+    return [manifest(folder)["status"] for folder in sorted(sweep.glob("[0-9]*"))]
+
+
+def crash_of_seed_2(monkeypatch, error):
+    prepare = nstjax.run.prepare
+
+    def crash(config):
+        if config.seed == 2:
+            raise error
+        return prepare(config)
+
+    monkeypatch.setattr(nstjax.run, "prepare", crash)
+
+
+def test_a_crash_of_one_job_costs_that_job_only(train, tmp_path, monkeypatch):
+    crash_of_seed_2(monkeypatch, RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 3 GiB"))
+    code, out, err = train("-m", *SMALL, "schedule.steps=[0]", "seed=1,2,3", "hydra.sweep.dir=sweep")
+    assert code == 1
+    assert statuses(tmp_path / "sweep") == ["done", "failed", "done"]
+    reason = "RuntimeError: RESOURCE_EXHAUSTED: Out of memory"
+    assert manifest(tmp_path / "sweep" / "1")["reason"] == reason
+    folder = tmp_path / "sweep" / "1"
+    assert f"nstjax.train: job 1: {reason}; its traceback is in {folder}/log.txt" in err.splitlines()
+    assert "Traceback" not in err
+    assert "Traceback (most recent call last)" in (folder / "log.txt").read_text()
+    assert "allocating 3 GiB" in (folder / "log.txt").read_text()
+    assert out.splitlines()[-1] == "sweep/sheet.png"
+
+
+def test_a_crash_beats_a_users_mistake_in_the_exit_code(train, tmp_path, monkeypatch):
+    crash_of_seed_2(monkeypatch, OSError(5, "Input/output error", "weights.safetensors"))
+    for seeds in ("2,-1", "-1,2"):
+        code, _, err = train("-m", *SMALL, "schedule.steps=[0]", f"seed={seeds}", f"hydra.sweep.dir=sweep{seeds}")
+        assert code == 1
+        assert "cannot write" not in err  # it was no write
+        assert "OSError: [Errno 5] Input/output error: 'weights.safetensors'; its traceback is in" in err
+
+
+def test_a_sweep_that_was_stopped_goes_on_with_what_is_not_done(train, tmp_path):
+    arguments = ("-m", *SMALL, "seed=1,2,3", "hydra.sweep.dir=sweep", "init=noise")
+    with interrupted(lambda out, row: out.path.name == "1"):
+        code, out, err = train(*arguments)
+    assert (code, err.splitlines()[-1]) == (130, "nstjax.train: interrupted")
+    assert statuses(tmp_path / "sweep") == ["done", "interrupted"]
+    before = [(path, path.stat().st_mtime_ns) for path in (tmp_path / "sweep" / "0").glob("*") if path.suffix != ".txt"]
+    code, out, err = train(*arguments, "resume=true")
+    assert code == 0
+    assert statuses(tmp_path / "sweep") == ["done"] * 3
+    assert [(path, path.stat().st_mtime_ns) for path, _ in before if path.is_file()] == [
+        (path, time) for path, time in before if path.is_file()
+    ]
+    assert f"there is nothing left to do in {tmp_path}/sweep/0: the run is done" in err
+    assert f"resuming after 1 evaluations, in {tmp_path}/sweep/1" in err
+    assert out.splitlines() == [f"{tmp_path}/sweep/{n}/result.png" for n in range(3)] + ["sweep/sheet.png"]
+
+
+def test_the_sheet_is_of_this_sweeps_jobs(train, tmp_path):
+    """Not of others in the same folder, nor of what is no run's manifest."""
+    train("-m", *SMALL, "schedule.steps=[0]", "seed=1,2,3,4,5", "hydra.sweep.dir=sweep")
+    (tmp_path / "sweep" / "3" / "manifest.json").write_text("{}")
+    (tmp_path / "sweep" / "manifest.json").write_text("[1]")
+    code, out, _ = train("-m", *SMALL, "schedule.steps=[0]", "seed=6", "hydra.sweep.dir=sweep")
+    assert (code, out.splitlines()[-1]) == (0, "sweep/sheet.png")
+    assert pixels(tmp_path / "sweep" / "sheet.png").shape[1] == 12 + 41 + 12
+
+
+def test_a_run_resumed_goes_on_with_its_log(train, tmp_path):
+    with interrupted(at_step(0)):
+        assert train(*SMALL, "hydra.run.dir=run")[0] == 130
+    for code in (0, 0):
+        assert train(*SMALL, "hydra.run.dir=run", "resume=true")[0] == code
+    messages = [line.partition(": ")[2] for line in (tmp_path / "run" / "log.txt").read_text().splitlines()]
+    beginnings = [message.partition(" ")[0] for message in messages]
+    assert beginnings == ["the", "resuming", "41x48,", "there"]
+    train(*SMALL, "hydra.run.dir=run")
+    assert len((tmp_path / "run" / "log.txt").read_text().splitlines()) == 1
+
+
 class Stopped:
     """A run of many steps that was sent a signal after its first rows."""
 
@@ -257,7 +347,7 @@ def stopped(tmp_path_factory):
 def test_a_signal_interrupts_the_run_and_keeps_its_picture(stopped):
     for run in stopped:
         facts = manifest(run.folder / "run")
-        assert run.process.returncode == 130
+        assert run.process.returncode == 128 + run.number
         assert facts["status"] == "interrupted"
         assert 0 < facts["evaluations"] == len(history(run.folder / "run")) < 5001
         assert pixels(run.folder / "run" / "result.png").shape == (48, 41, 3)
@@ -296,7 +386,7 @@ def test_a_terminal_shows_percent_losses_and_the_time_left(screen):
     shown, _, _ = screen
     bars = [bar for bar in re.split(r"[\r\n]", shown) if "%|" in bar]
     assert bars
-    assert re.search(r"scale 1/1 step \d+/40 +\d+%\|", bars[-1])
+    assert re.search(r"scale 0/0 step \d+/40 +\d+%\|", bars[-1])
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", bars[-1])
     for loss in ("total", "content", "style"):
         assert re.search(rf"{loss} \d", bars[-1]), bars[-1]

@@ -4,7 +4,7 @@ The values of presets are in `configs/`. What a name like `lbfgs` stands for is 
 keeps the names here and there equal.
 """
 
-from nstjax.config.building import from_dict, to_dict
+from nstjax.config.building import flat, from_dict, settings, to_dict
 from nstjax.config.schema import Config, LayersConfig, ObjectiveConfig, ScheduleConfig
 
-__all__ = ["Config", "LayersConfig", "ObjectiveConfig", "ScheduleConfig", "from_dict", "to_dict"]
+__all__ = ["Config", "LayersConfig", "ObjectiveConfig", "ScheduleConfig", "flat", "from_dict", "settings", "to_dict"]

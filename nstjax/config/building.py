@@ -27,6 +27,22 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+_KEEPING = ("resume", "checkpoint")  # keys that say how a run is kept, not what it makes
+
+
+def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a configuration's plain values those that say what is made, and none of how the run is kept."""
+    return {key: value for key, value in values.items() if key not in _KEEPING}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by one key each, as the command line has it: {"a": {"b": 1}} is {"a.b": 1}."""
+    keys: dict[str, Any] = {}
+    for key, value in values.items():
+        keys |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return keys
+
+
 def _build(schema: Any, values: Any, key: str) -> Any:
     if not isinstance(values, Mapping):
         raise UserError(
@@ -70,8 +86,8 @@ def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> An
 _LARGEST = 1e300  # of what Python can make a float
 _TYPE_NAMES = {
     str: "text",
-    int: "a whole number",
     bool: "true or false",
+    int: "a whole number",
     float: "a number",
     tuple: "a list, as [a,b]",
     dict: "keys and values, as {memory: 50}",

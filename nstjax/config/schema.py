@@ -156,6 +156,13 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class CheckpointConfig:
+    """How often a run saves where it is, so that `resume` can go on from there."""
+
+    every: float | None = within(60.0, 0)  # seconds; 0: about every second; null: never
+
+
+@dataclass(frozen=True)
 class Config:
     """One run, whole."""
 
@@ -166,6 +173,8 @@ class Config:
     seed: int = within(0, 0, 2**32 - 1)
     preview_every: int = within(0, 0)  # steps; 0: no previews
     background: tuple[float, ...] = within((1.0, 1.0, 1.0), 0, 1)  # RGB behind what is transparent in a picture
+    resume: bool = False  # go on where a stopped run in the same folder left off
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     sizing: SizingConfig = field(default_factory=SizingConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

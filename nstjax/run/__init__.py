@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nstjax import optimize, optimizers, scales
+from nstjax import checkpoint, optimize, optimizers, scales
+from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
-from nstjax.errors import UserError
-from nstjax.outputs import RunFolder
+from nstjax.errors import Interrupted, UserError
+from nstjax.outputs import RESULT, Place, RunFolder, finished
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
@@ -31,6 +32,11 @@ class Chunk(NamedTuple):
     state: optimize.State
     records: optimize.Records
     lost: bool  # the loss isn't finite any more, from the last record on
+    last: bool  # of the whole run
+
+    def end(self, setup: float, compiling: float) -> Place:
+        """Where a run that is resumed after this chunk begins."""
+        return Place(self.stage.number, self.first_step + len(self.records["total"]), setup, compiling)
 
 
 def run(config: Config, folder: Path) -> Path:
@@ -41,53 +47,67 @@ def run(config: Config, folder: Path) -> Path:
 
     Raises:
         UserError: something that the user can mend; the manifest has the reason.
-        KeyboardInterrupt: after SIGINT or SIGTERM; the best picture so far is saved, the manifest says `interrupted`.
+        Interrupted: after SIGINT or SIGTERM; the best picture so far is saved, the manifest says `interrupted`.
     """
     check_inputs(config, folder)
+    if config.resume and finished(folder, config):
+        log.info("there is nothing left to do in %s: the run is done", folder)
+        return folder / RESULT
     with (
-        RunFolder(folder, config) as out,
         stop_requests() as stop,
+        RunFolder(folder, config) as out,
         timed_and_kept() as compiling,
         jax.default_matmul_precision(_MATMUL_PRECISION[config.runtime.precision]),
     ):
         problem = prepare(config)
         out.manifest |= problem.facts() | {"device": _device()}
-        setup = out.seconds()
-        with progress_bar(config.schedule) as show:
-            for chunk in chunks(config, problem):
+        setup, place = out.seconds(), out.begin()
+        setup, compiling.seconds = setup + place.setup, compiling.seconds + place.compile
+        with progress_bar(config.schedule, place.scale, place.done) as show:
+            for chunk in chunks(config, problem, place):
                 rows = out.record(chunk.records, scale=chunk.stage.number, first_step=chunk.first_step)
-                show(rows[-1], len(rows))
-                if not chunk.lost:
-                    _preview(config, out, chunk, rows[-1])
-                if stop.is_set() or chunk.lost:
+                show(rows[-1])
+                if chunk.lost:
+                    break
+                _preview(config, out, chunk, rows[-1])
+                if not chunk.last:
+                    out.checkpoint(chunk.state, chunk.end(setup, compiling.seconds), now=stop.requested)
+                if stop.requested:
                     break
         out.manifest |= _outcome(problem, chunk)
         path = out.result(np.asarray(chunk.state.result), alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         if chunk.lost:
             raise UserError(_loss_of(rows[-1]))
-        if stop.is_set():
+        if not chunk.last:
             log.info("the best picture so far is %s", path)
-            raise KeyboardInterrupt
+            raise Interrupted(stop.number, path)
         log.info(_summary(out.manifest))
+    if stop.requested:  # too late for this run, but not for those that a sweep would go on with
+        raise Interrupted(stop.number, path)
     return path
 
 
-def chunks(config: Config, problem: Problem) -> Iterator[Chunk]:
-    """All evaluations of a run, scale after scale."""
+def chunks(config: Config, problem: Problem, place: Place) -> Iterator[Chunk]:
+    """All evaluations of a run from a place on, scale after scale."""
     state = None
     network = problem.network._replace(prepared=problem.prepared)
-    for stage in stages(config, problem):
-        step, start = 0, begin(config, problem, stage, state)
+    for stage in stages(config, problem, first=place.scale):
+        if place.saved and stage.number == place.scale:
+            done, start = place.done, _restored(place.saved, stage)
+        else:
+            done, start = 0, begin(config, problem, stage, state)
+        state = start  # where a saved scale has nothing left to do
         for state, records in optimize.optimize(
             start, network, stage.targets, problem.weights, learning_rates(config, stage.steps),
             objective=problem.objective, optimizer=stage.optimizer,
-            average=config.optimizer.average, pause_every=config.preview_every,
+            average=config.optimizer.average, pause_every=config.preview_every, done=done,
         ):  # fmt: skip
             lost = _lost_at(state, records["total"])
             kept = {name: values[: lost + 1] for name, values in records.items()}
-            yield Chunk(stage, step, state, kept, lost < len(records["total"]))
-            step += len(records["total"])
+            step, done = done, done + len(records["total"])
+            last = done > stage.steps and stage.number + 1 == len(config.schedule.scales)
+            yield Chunk(stage, step, state, kept, lost < len(records["total"]), last)
 
 
 def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
@@ -99,6 +119,11 @@ def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.Sta
     if config.optimizer.name in optimizers.RESTARTED:
         return optimize.start(image, stage.optimizer.init(image))
     return optimize.start(image, scales.carried(previous.optimizer, previous.image.shape, image.shape))
+
+
+def _restored(saved: Checkpoint, stage: Stage) -> optimize.State:
+    template = jax.eval_shape(lambda image: optimize.start(image, stage.optimizer.init(image)), stage.content)
+    return checkpoint.restore(saved, template)
 
 
 def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:

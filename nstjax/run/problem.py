@@ -27,8 +27,8 @@ class Source(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it."""
         height, width, _ = self.picture.pixels.shape
-        path, sha256, notes = str(self.path), self.picture.sha256, list(self.picture.notes)
-        return {"path": path, "sha256": sha256, "width": width, "height": height, "notes": notes}
+        file = {"path": str(self.path), "sha256": self.picture.sha256, "bytes": self.path.stat().st_size}
+        return file | {"width": width, "height": height, "notes": list(self.picture.notes)}
 
 
 class Problem(NamedTuple):
@@ -48,7 +48,8 @@ class Problem(NamedTuple):
         pictures = {"content": self.content.facts(), "style": [style.facts() for style in self.styles]}
         if self.init:
             pictures["init"] = self.init.facts()
-        weights = {"path": str(self.weights_file), "sha256": files.sha256(self.weights_file)}
+        path = self.weights_file
+        weights = {"path": str(path), "sha256": files.sha256(path), "bytes": path.stat().st_size}
         return {"pictures": pictures, "weights": weights}
 
 
@@ -96,10 +97,11 @@ def prepare(config: Config) -> Problem:
     )
 
 
-def stages(config: Config, problem: Problem) -> Iterator[Stage]:
-    """The scales, each with its targets; computed when the loop comes to it."""
+def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
+    """The scales from the `first` on, each with its targets; computed when the loop comes to it."""
     blend = config.style.shares or (1.0,) * len(problem.styles)
-    for index, (share, steps) in enumerate(zip(config.schedule.scales, config.schedule.steps, strict=True)):
+    for index in range(first, len(config.schedule.scales)):
+        share, steps = config.schedule.scales[index], config.schedule.steps[index]
         shape = _content_shape(config, problem.content, share)
         content = _resized(config, problem.content, shape)
         styles = [_resized(config, style, _style_shape(config, style, shape)) for style in problem.styles]

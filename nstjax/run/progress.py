@@ -14,25 +14,32 @@ _FORMAT = "{desc} {percentage:3.0f}%|{bar:5}| {elapsed}<{remaining}{postfix}"  #
 
 @runtime_checkable
 class Show(Protocol):
-    """Shows how far a run is: the last row of its history, and how many rows came with it."""
+    """Shows how far a run is, by the last row of its history."""
 
-    def __call__(self, row: Mapping[str, float], new: int) -> None: ...
+    def __call__(self, row: Mapping[str, float]) -> None: ...
 
 
 @contextmanager
-def progress_bar(schedule: ScheduleConfig) -> Iterator[Show]:
-    """A bar that counts evaluations by their pixels, so that the time left is right across scales."""
-    costs = [share**2 for share in schedule.scales]
-    work = sum(cost * (steps + 1) for cost, steps in zip(costs, schedule.steps, strict=True))
-    with logging_redirect_tqdm(), tqdm(total=work, bar_format=_FORMAT, disable=None, leave=False) as bar:
+def progress_bar(schedule: ScheduleConfig, scale: int = 0, done: int = 0) -> Iterator[Show]:
+    """A bar that counts evaluations by their pixels, so that the time left is right across scales.
 
-        def show(row: Mapping[str, float], new: int) -> None:
+    A run that is resumed has `done` evaluations of a scale behind it. Scales and steps count from 0, as everywhere.
+    """
+    costs = [share**2 for share in schedule.scales]
+    works = [cost * (steps + 1) for cost, steps in zip(costs, schedule.steps, strict=True)]
+    before = sum(works[:scale]) + costs[scale] * done
+    with (
+        logging_redirect_tqdm(),
+        tqdm(total=sum(works), initial=before, bar_format=_FORMAT, disable=None, leave=False) as bar,
+    ):
+
+        def show(row: Mapping[str, float]) -> None:
             scale, step = int(row["scale"]), int(row["step"])
             speed = row["evaluations"] / max(row["seconds"], 1e-9)
-            bar.set_description_str(f"scale {scale + 1}/{len(costs)} step {step}/{schedule.steps[scale]}")
+            bar.set_description_str(f"scale {scale}/{len(costs) - 1} step {step}/{schedule.steps[scale]}")
             losses = " ".join(f"{name} {_short(row[name])}" for name in ("total", "content", "style"))
             bar.set_postfix_str(f"{speed:.1f}/s {losses}", refresh=False)
-            bar.update(costs[scale] * new)
+            bar.update(sum(works[:scale]) + costs[scale] * (step + 1) - bar.n)
 
         yield show
 

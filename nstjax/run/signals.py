@@ -7,26 +7,39 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-@contextmanager
-def stop_requests() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second acts as it would have without this context.
+class StopRequest:
+    """Whether a signal has asked to stop, and which."""
 
-    Python handles signals in its main thread only: elsewhere the event is never set.
+    number = 0  # none has
+
+    @property
+    def requested(self) -> bool:
+        return self.number > 0
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """A request that the first SIGINT or SIGTERM makes; the second of them acts as it would have without this context.
+
+    Python handles signals in its main thread only: elsewhere nothing is ever requested.
     """
-    requested = threading.Event()
+    requested = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    def give_back() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
     def request(number: int, frame: FrameType | None) -> None:
-        requested.set()
-        signal.signal(number, usual[signal.Signals(number)])
+        requested.number = number
+        give_back()
 
     for number in usual:
         signal.signal(number, request)
     try:
         yield requested
     finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
+        give_back()

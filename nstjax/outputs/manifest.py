@@ -1,0 +1,134 @@
+"""`manifest.json`: what a run was made from, how it ended, and whether another one would be the same."""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nstjax
+from nstjax import files
+from nstjax.config import Config, flat, settings, to_dict
+from nstjax.errors import UserError
+
+MANIFEST = "manifest.json"
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
+
+Manifest = dict[str, Any]
+
+
+def begun(config: Config) -> Manifest:
+    """The manifest of a run before anything is known but its configuration."""
+    return {
+        "status": "running",
+        "config": to_dict(config),
+        "seed": config.seed,
+        "precision": config.runtime.precision,
+        "versions": versions(),
+        "evaluations": 0,
+    }
+
+
+def ended(error: BaseException | None) -> Manifest:
+    """What the manifest says of a run's end: its status, and the reason if it is `failed`."""
+    if error is None:
+        return {"status": "done"}
+    if isinstance(error, KeyboardInterrupt):
+        return {"status": "interrupted"}
+    line = next(iter(str(error).splitlines()), "")
+    kind = type(error).__name__
+    return {"status": "failed", "reason": line if isinstance(error, UserError) else f"{kind}: {line}" if line else kind}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest of a run's folder.
+
+    Raises:
+        OSError: a full disk, say; the manifest before it is still there.
+    """
+    with files.atomic(folder / MANIFEST) as temporary:
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may hold no Unicode
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a run's folder; None where there is none, or something else of that name."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(manifest, dict) and isinstance(manifest.get("config"), dict) and "status" in manifest
+    return manifest if ours else None
+
+
+def finished(folder: Path, config: Config) -> bool:
+    """Whether the run of this configuration is done already in a folder.
+
+    Raises:
+        UserError: one is done, but of another configuration, or of a picture that has changed since.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None or manifest["status"] != "done":
+        return False
+    sources = {"config": to_dict(config), "pictures": _as_they_are_now(manifest["pictures"])}
+    refuse_another(folder, origin(manifest), origin(manifest | sources))
+    return True
+
+
+def origin(manifest: Manifest) -> dict[str, Any]:
+    """All that the bits of a run's picture come from, by one key each: settings, files, versions, kind of device."""
+    settings_of_image = {k: v for k, v in settings(manifest["config"]).items() if k != "preview_every"}
+    versions_of_image = {k: v for k, v in manifest["versions"].items() if k != "python"}
+    sources = {"sha256": _sha256(manifest["pictures"]) | {"weights": manifest["weights"]["sha256"]}}
+    whole = settings_of_image | sources | {"versions": versions_of_image, "device": manifest["device"]}
+    return json.loads(json.dumps(flat(whole)))  # as a file would have it
+
+
+def refuse_another(folder: Path, made_with: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises a UserError if two origins aren't the same, naming the first key in which they differ."""
+    differing = [key for key in {**made_with, **wanted} if made_with.get(key) != wanted.get(key)]
+    if not differing:
+        return
+    key, *others = differing
+    more = f" (and {len(others)} more differ)" if others else ""
+    raise UserError(
+        f"{folder} was made with {key}={_text(made_with.get(key))}, not {_text(wanted.get(key))}{more}; "
+        f"give the same settings, another hydra.run.dir, or leave out resume=true"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    packages = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"nstjax": nstjax.__version__, "python": platform.python_version(), **packages}
+
+
+def _sha256(pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """The digests in a manifest's `pictures`, where a style is several."""
+    return {
+        name: [each["sha256"] for each in source] if isinstance(source, list) else source["sha256"]
+        for name, source in pictures.items()
+    }
+
+
+def _as_they_are_now(pictures: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: [_as_it_is_now(each) for each in source] if isinstance(source, list) else _as_it_is_now(source)
+        for name, source in pictures.items()
+    }
+
+
+def _as_it_is_now(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A file that is gone hasn't changed."""
+    path = Path(source["path"])
+    return {**source, "sha256": files.sha256(path) if path.is_file() else source["sha256"]}
+
+
+def _text(value: Any) -> str:
+    """A value as the command line has it."""
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
