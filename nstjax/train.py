@@ -98,8 +98,12 @@ def _hydra_main(composed: DictConfig) -> None:
     try:
         with _hydra_errors():
             config = _checked(composed)
-        from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
+        from nstjax.run import (
+            repeatable,
+            run,
+        )  # here: JAX takes a second to import, and a mistyped key needs none of it
 
+        repeatable()
         _outcome.result = run(config, Path(job.runtime.output_dir))
         print(_outcome.result)
     except UserError as error:  # kept from Hydra, which would add a line, and end a sweep at its first failure

@@ -34,8 +34,8 @@ HEADER = [
     *STYLE_LAYERS,
 ]
 FACTS = {
-    "status", "config", "seed", "precision", "versions", "evaluations", "pictures", "weights", "device", "size",
-    "final", "content_total", "seconds",
+    "status", "config", "seed", "precision", "versions", "environment", "evaluations", "pictures", "weights", "device",
+    "size", "final", "content_total", "seconds",
 }  # fmt: skip
 
 
@@ -336,7 +336,7 @@ def test_a_file_name_that_is_no_unicode_or_begins_with_a_tilde(tmp_path, monkeyp
         picture(tmp_path / "plain.png").rename(tmp_path / name)
         config = small("schedule.steps=[0]")
         run(dataclasses.replace(config, content=dataclasses.replace(config.content, path=name)), tmp_path / "run")
-        assert manifest(tmp_path / "run")["pictures"]["content"]["path"] == name
+        assert manifest(tmp_path / "run")["pictures"]["content"]["path"] == str(tmp_path / name)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path):

@@ -14,9 +14,12 @@ from nstjax.config import Config
 from nstjax.errors import UserError
 from nstjax.outputs import RunFolder
 from nstjax.run.compilation import timed_and_kept
+from nstjax.run.environment import environment, repeatable
 from nstjax.run.problem import Problem, Stage, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
+
+__all__ = ["Chunk", "begin", "chunks", "repeatable", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def run(config: Config, folder: Path) -> Path:
         jax.default_matmul_precision(config.precision),
     ):
         problem = prepare(config)
-        out.manifest |= problem.facts() | {"device": _device()}
+        out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
         setup = out.seconds()
         with progress_bar(config.schedule) as show:
             for chunk in chunks(config, problem):

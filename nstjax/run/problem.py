@@ -26,8 +26,8 @@ class Source(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it."""
         height, width, _ = self.picture.pixels.shape
-        path, sha256, notes = str(self.path), self.picture.sha256, list(self.picture.notes)
-        return {"path": path, "sha256": sha256, "width": width, "height": height, "notes": notes}
+        path, notes = str(self.path.absolute()), list(self.picture.notes)
+        return {"path": path, "sha256": self.picture.sha256, "width": width, "height": height, "notes": notes}
 
 
 class Problem(NamedTuple):
@@ -46,7 +46,7 @@ class Problem(NamedTuple):
         pictures = {"content": self.content.facts(), "style": [style.facts() for style in self.styles]}
         if self.init:
             pictures["init"] = self.init.facts()
-        weights = {"path": str(self.weights_file), "sha256": files.sha256(self.weights_file)}
+        weights = {"path": str(self.weights_file.absolute()), "sha256": files.sha256(self.weights_file)}
         return {"pictures": pictures, "weights": weights}
 
 
