@@ -158,7 +158,9 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-ConfigStore.instance().store(name="schema", node=OmegaConf.create(to_dict(Config())))
+_schema = OmegaConf.create(to_dict(Config()))
+OmegaConf.set_struct(_schema.optimizer.parameters, False)  # any key, without Hydra's `+`: `optimizers` knows which
+ConfigStore.instance().store(name="schema", node=_schema)
 
 if __name__ == "__main__":
     sys.exit(main())

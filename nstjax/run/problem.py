@@ -1,8 +1,8 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
-import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax import assets, files, images, inits, objective, optimizers, weights
-from nstjax.config import Config
+from nstjax.config import MAX_SIZE, Config
 from nstjax.errors import UserError
 from nstjax.features import extractor
+from nstjax.layers import smallest_side
 from nstjax.types import Image, Network
 
 
@@ -66,9 +67,7 @@ def prepare(config: Config) -> Problem:
     content = _open(config.content.name, config.content.path)
     styles = (_open(config.style.name, config.style.path), *map(_open_name_or_path, config.style.blend))
     init = _open(None, config.init.path) if config.init.kind == "picture" else None
-    for share in config.schedule.scales:
-        for style in styles:
-            _style_shape(config, style, _content_shape(config, content, share))
+    _check_sizes(config, content, styles)
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
     return Problem(
         content,
@@ -76,9 +75,32 @@ def prepare(config: Config) -> Problem:
         init,
         weights_file,
         network=weights.read(weights_file),
-        objective=objective.from_config(config.objective, extractor(**dataclasses.asdict(config.network))),
+        objective=objective.from_config(config.objective, extractor(**asdict(config.network))),
         weights=objective.weights_from_config(config.objective),
     )
+
+
+def _check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
+    """Refuses a size at which a picture, or a layer's map of one, is too small at one of the scales."""
+    if wrong := _empty_map(config, content, styles):
+        larger = (replace(config, size=size) for size in range(config.size + 1, MAX_SIZE + 1))
+        enough = next((each.size for each in larger if not _empty_map(each, content, styles)), None)
+        remedy = f"give size={enough} or more" if enough else "crop the picture"
+        raise UserError(f"{wrong}; {remedy}, or a layer before it")
+
+
+def _empty_map(config: Config, content: Source, styles: Sequence[Source]) -> str | None:
+    """The first layer that a picture is too small for, in words."""
+    of_styles = config.objective.style.layers
+    for number, share in enumerate(config.schedule.scales):
+        shape = _content_shape(config, content, share)
+        needed = [("content", shape, (*config.objective.content.layers, *of_styles))]
+        needed += [("style", _style_shape(config, style, shape), of_styles) for style in styles]
+        for name, (height, width), layers in needed:
+            for layer in layers:
+                if min(height, width) < smallest_side(layer, config.network.pool_edges):
+                    return f"{layer} has nothing left of the {name} picture's {width}x{height} pixels at scale {number}"
+    return None
 
 
 def stages(config: Config, problem: Problem) -> Iterator[Stage]:
