@@ -1,4 +1,4 @@
-"""The two exceptions that users are meant to see."""
+"""The two exceptions that users are meant to see, and how values are shown to them."""
 
 from pathlib import Path
 
@@ -26,3 +26,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int, picture: Path) -> None:
         super().__init__()
         self.code, self.picture = 128 + signal_number, picture
+
+
+def shown(value: object) -> str:
+    """A value as it is written in a setting: null and true, not None and True."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value)

@@ -17,4 +17,12 @@ def _layers() -> dict[str, int]:
 
 
 CHANNELS = _layers()  # every layer's channels, in the order in which the network computes them
+
+
+def smallest_side(layer: str, pool_edges: str) -> int:
+    """The shortest side in pixels of a picture of which a layer has anything left: each pooling before it halves it."""
+    poolings = int(layer[4]) - (not layer.startswith("pool"))
+    return 1 if pool_edges == "ceil" else 2**poolings
+
+
 IMAGE = "image"  # the picture itself, as a layer that losses may read

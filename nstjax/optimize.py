@@ -16,7 +16,7 @@ from nstjax.optimizers import Optimizer
 from nstjax.types import Image, Network, Scalar
 
 LONGEST_CHUNK = 64  # evaluations without a look from outside
-_SECONDS_A_CHUNK = 1.0  # aimed at, so that progress and Ctrl-C are prompt without the device ever waiting for Python
+_SECONDS_A_CHUNK = 1.0  # aimed at: prompt progress and Ctrl-C, though between chunks the device waits for Python
 
 Records = dict[str, Float[np.ndarray, "n"]]  # every term's weighted value, and their "total", by evaluation
 
@@ -110,7 +110,8 @@ def optimize(
     """Evaluates the image once for every learning rate, moving it in between, and yields after each chunk.
 
     A chunk is as long as fits into about a second, and ends at every `pause_every`-th step. A state that was saved has
-    the first `done` of the evaluations behind it.
+    the first `done` of the evaluations behind it. A yielded state is good until the next one is asked for, which is
+    computed in its buffers: copy what has to last.
     """
     length, num_evaluations = 1, len(learning_rates)
     padded = np.pad(learning_rates, (0, LONGEST_CHUNK), "edge")

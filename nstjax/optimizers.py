@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nstjax.errors import UserError
+from nstjax.errors import UserError, shown
 from nstjax.lbfgs import lbfgs
 from nstjax.types import Image, Scalar
 
@@ -55,6 +55,26 @@ OPTIMIZERS: Mapping[str, Factory] = {
 }
 
 
+_TINY, _LARGE = 1e-37, 1e37  # float32 holds them and their neighbors at full precision
+_DECAY = (0, 0.999999)  # float32 tells it from 1
+
+# The number that each parameter may be, whichever optimizer it is of; what isn't here can't be given, as a mask.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "memory": (1, 10_000),
+    "first_step": (1e-9, 10),  # a gradient of zero divides it by 1e-37
+    "pixel_range": (1e-3, 1e6),
+    "max_increase": (1, _LARGE),
+    "b1": _DECAY,
+    "b2": _DECAY,
+    "decay": _DECAY,
+    "momentum": _DECAY,
+    "eps": (_TINY, _LARGE),  # a gradient of zero is divided by it
+    "eps_root": (0, _LARGE),
+    "initial_scale": (0, _LARGE),
+    "threshold": (4, _LARGE),  # RAdam takes a root that is real above 4 only
+    "weight_decay": (0, _LARGE),
+}
+
 RESTARTED = ("lbfgs",)  # at each scale: a curvature measured at one size says nothing of another; the rest carry on
 
 
@@ -64,17 +84,36 @@ def create(name: str, parameters: Mapping[str, Any], num_steps: int) -> Optimize
     Of a `memory` no more is kept than `num_steps` can fill, which changes nothing but the memory it takes.
 
     Raises:
-        UserError: a parameter that the optimizer doesn't have, or that is not a number.
+        UserError: a parameter that the optimizer doesn't have, of another type, or out of its range.
     """
-    known = [each for each in inspect.signature(OPTIMIZERS[name]).parameters if each != "learning_rate"]
+    known = defaults(name)
     if unknown := sorted(set(parameters) - set(known)):
         raise UserError(f"optimizer.parameters.{unknown[0]}: {name} has no such parameter; it has {', '.join(known)}")
     for key, value in parameters.items():
-        if not isinstance(value, int if key == "memory" else int | float | None):
-            raise UserError(f"optimizer.parameters.{key}={value!r} has the wrong type; it takes a number")
+        _check(key, value, known[key])
     if "memory" in parameters:
         parameters = {**parameters, "memory": max(1, min(parameters["memory"], num_steps))}
     return _create(name, tuple(sorted(parameters.items())))
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The parameters of an optimizer that settings can give, which are numbers and yes or no, with their defaults."""
+    parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
+    return {each.name: each.default for each in parameters if each.name in RANGES or isinstance(each.default, bool)}
+
+
+def _check(key: str, value: Any, default: Any) -> None:
+    setting = f"optimizer.parameters.{key}={shown(value)}"
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise UserError(f"{setting} has the wrong type; it takes true or false")
+    if isinstance(default, bool) or (value is None and default is None):
+        return
+    whole = isinstance(default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise UserError(f"{setting} has the wrong type; it takes a {'whole number' if whole else 'number'}")
+    low, high = RANGES[key]
+    if not low <= value <= high:  # nor does NaN get through
+        raise UserError(f"{setting} is out of range; it takes a number from {low:g} to {high:g}")
 
 
 @lru_cache

@@ -107,8 +107,10 @@ def _hydra_main(composed: DictConfig) -> None:
     try:
         with _hydra_errors():
             config = _checked(composed)
-        from nstjax.run import run  # here, because JAX takes a second to import, and a mistyped key needs none of it
+        # Here, because JAX takes a second to import, and a mistyped key needs none of it.
+        from nstjax.run import repeatable, run
 
+        repeatable()
         _outcome.result = run(config, folder)
         print(_outcome.result)
     except UserError as error:
@@ -175,7 +177,9 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-ConfigStore.instance().store(name="schema", node=OmegaConf.create(to_dict(Config())))
+_schema = OmegaConf.create(to_dict(Config()))
+OmegaConf.set_struct(_schema.optimizer.parameters, False)  # any key, without Hydra's `+`: `optimizers` knows which
+ConfigStore.instance().store(name="schema", node=_schema)
 
 if __name__ == "__main__":
     sys.exit(main())

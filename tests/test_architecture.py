@@ -18,8 +18,8 @@ LAYERS = {
     },
     "composition": {"objective", "scales"},
     "loop": {"optimize", "checkpoint", "outputs"},
-    "stories": {"run", "report"},
-    "doors": {"train", "cli", "weights.__main__"},
+    "stories": {"run", "report", "comparison"},
+    "doors": {"train", "cli", "rerun", "weights.__main__"},
 }  # fmt: skip
 ORDER = {room: depth for depth, rooms in enumerate(LAYERS.values()) for room in rooms}
 MODULES = sorted(path.relative_to(REPOSITORY) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -81,7 +81,7 @@ def test_a_picture_has_a_name_unless_a_file_is_called_so(nstjax, tmp_path):
     nstjax("grace_hopper", "starry", "-o", "out.png", *SMALL, "schedule.steps=[0]")
     facts = manifest(next(tmp_path.glob("outputs/*/*")))
     assert facts["pictures"]["content"]["path"] == str(assets.resolve("grace_hopper"))
-    assert facts["pictures"]["style"][0]["path"] == "starry"
+    assert facts["pictures"]["style"][0]["path"] == str(tmp_path / "starry")
 
 
 def test_the_suffix_of_the_output_is_its_format(nstjax, tmp_path):

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from nstjax.errors import UserError
-from nstjax.optimizers import DECAYS, OPTIMIZERS, create, learning_rates
+from nstjax.optimizers import DECAYS, OPTIMIZERS, RANGES, create, defaults, learning_rates
 
 FIRST_ORDER = [name for name in OPTIMIZERS if name != "lbfgs"]
 
@@ -74,18 +74,60 @@ def test_the_same_parameters_give_the_same_object():
 def test_an_unknown_parameter_is_refused_with_the_known_ones(name):
     with pytest.raises(UserError) as error:
         create(name, {"betas": 1}, 10)
-    known = [each for each in inspect.signature(OPTIMIZERS[name]).parameters if each != "learning_rate"]
-    assert str(error.value) == f"optimizer.parameters.betas: {name} has no such parameter; it has {', '.join(known)}"
+    known = ", ".join(defaults(name))
+    assert str(error.value) == f"optimizer.parameters.betas: {name} has no such parameter; it has {known}"
+
+
+def test_the_parameters_are_all_that_are_numbers_or_yes_or_no():
+    """Optax's others are functions and types, which a setting can't give."""
+    parameters = {name: set(inspect.signature(factory).parameters) for name, factory in OPTIMIZERS.items()}
+    left = set().union(*(parameters[name] - set(defaults(name)) for name in OPTIMIZERS))
+    assert left == {"learning_rate", "mask", "mu_dtype", "accumulator_dtype"}
+    assert set(RANGES) <= set().union(*parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "said"),
+    [
+        ("adam", "b1", "0.9", "'0.9' has the wrong type; it takes a number"),
+        ("adam", "b1", [0.9], "[0.9] has the wrong type; it takes a number"),
+        ("adam", "b1", None, "null has the wrong type; it takes a number"),
+        ("adam", "eps", True, "true has the wrong type; it takes a number"),
+        ("adam", "nesterov", 1, "1 has the wrong type; it takes true or false"),
+        ("lbfgs", "memory", 3.5, "3.5 has the wrong type; it takes a whole number"),
+        ("lbfgs", "memory", None, "null has the wrong type; it takes a whole number"),
+        ("lbfgs", "memory", 0, "0 is out of range; it takes a number from 1 to 10000"),
+        ("lbfgs", "pixel_range", 0, "0 is out of range; it takes a number from 0.001 to 1e+06"),
+        ("lbfgs", "first_step", float("nan"), "nan is out of range; it takes a number from 1e-09 to 10"),
+        ("adam", "b1", 1.0, "1.0 is out of range; it takes a number from 0 to 0.999999"),
+        ("sgd", "momentum", 10**400, f"{10**400} is out of range; it takes a number from 0 to 0.999999"),
+    ],
+)
+def test_a_parameter_of_another_type_or_out_of_range_is_refused(name, key, value, said):
+    with pytest.raises(UserError) as error:
+        create(name, {key: value}, 10)
+    assert str(error.value) == f"optimizer.parameters.{key}={said}"
 
 
 @pytest.mark.parametrize(
     ("name", "key", "value"),
-    [("adam", "b1", "0.9"), ("adam", "b1", [0.9]), ("lbfgs", "memory", 3.5), ("lbfgs", "memory", None)],
+    [(name, key, end) for name in OPTIMIZERS for key in defaults(name) for end in RANGES.get(key, (False, True))],
 )
-def test_a_parameter_that_is_no_number_is_refused(name, key, value):
-    with pytest.raises(UserError) as error:
-        create(name, {key: value}, 10)
-    assert str(error.value) == f"optimizer.parameters.{key}={value!r} has the wrong type; it takes a number"
+def test_at_the_ends_of_every_range_the_image_stays_finite(name, key, value):
+    """Steps may be as large as floats are, but never no numbers: also where the gradient is zero."""
+    optimizer, image = create(name, {key: value}, 3), jnp.zeros((4, 5, 3))
+    for gradient in (target(), jnp.zeros((4, 5, 3))):
+        state = optimizer.init(image)
+        for _ in range(3):
+            updates, state = optimizer.update(
+                gradient, state, image, value=jnp.float32(1), learning_rate=jnp.float32(0.01)
+            )
+            assert not jnp.isnan(updates).any()
+
+
+@pytest.mark.parametrize("name", ["first_step", "momentum"])
+def test_what_may_be_none_is(name):
+    assert create("lbfgs" if name == "first_step" else "sgd", {name: None}, 3)
 
 
 def test_the_learning_rate_is_no_parameter():

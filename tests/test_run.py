@@ -17,6 +17,7 @@ from nstjax import assets, features, images, objective, weights
 from nstjax.config import from_dict, to_dict
 from nstjax.errors import UserError
 from nstjax.run import run
+from nstjax.run.problem import prepare
 from nstjax.train import compose
 
 PRESETS = ("default", "gatys2016", "johnson2015", "pastiche", "tutorial")
@@ -34,8 +35,8 @@ HEADER = [
     *STYLE_LAYERS,
 ]
 FACTS = {
-    "status", "config", "seed", "precision", "versions", "evaluations", "pictures", "weights", "device", "size",
-    "final", "content_total", "seconds",
+    "status", "config", "seed", "precision", "versions", "environment", "evaluations", "pictures", "weights", "device",
+    "size", "final", "content_total", "seconds",
 }  # fmt: skip
 
 
@@ -327,9 +328,74 @@ def test_a_loss_that_is_lost_fails_the_run_and_keeps_the_picture_before_it(tmp_p
 
 
 def test_a_loss_that_never_was_a_number_fails_the_run(tmp_path):
-    """With L-BFGS too, which steps back from what isn't finite, here to nowhere; 1e39 is infinite in float32."""
-    assert "at scale 0, step 0" in refusal(small("objective.content_weight=1e39"), tmp_path)
+    """With L-BFGS too, which steps back from what isn't finite, here to nowhere."""
+    assert "at scale 0, step 0" in refusal(small("init=style", "objective.content_weight=3e38"), tmp_path)
     assert manifest(tmp_path)["status"] == "failed"
+
+
+def test_a_loss_that_is_lost_at_the_second_scale_keeps_what_the_first_came_to(tmp_path):
+    """There the photograph's own features are too far away for such a weight."""
+    scales = ("schedule.scales=[0.75,1]", "schedule.steps=[0,2]", "objective.content_weight=3e38")
+    reason = refusal(small(*scales, "optimizer=adam"), tmp_path)
+    assert reason.startswith("content/relu2_1 became inf at scale 1, step 0; the picture before it is kept; lower")
+    assert manifest(tmp_path)["status"] == "failed"
+    coarse = images.resize(pixels(assets.resolve("grace_hopper")), 36, 31, resample="lanczos", space="linear")
+    enlarged = jnp.clip(jax.image.resize(coarse, (HEIGHT, WIDTH, 3), "cubic"), 0, 1)
+    assert np.abs(levels(tmp_path) - enlarged * 255).max() <= 0.51
+
+
+PICTURES = {
+    "gray": np.full((20, 18, 3), 0.5, np.float32),
+    "black": np.zeros((20, 18, 3), np.float32),
+    "blotches": np.random.default_rng(0).uniform(size=(20, 18, 3)).astype(np.float32),
+    "strip": np.random.default_rng(1).uniform(size=(16, 640, 3)).astype(np.float32),
+}
+PAIRS = ["gray gray", "gray blotches", "blotches gray", "black black", "black blotches", "blotches blotches"]
+
+
+def check_finite(pair, folder, *overrides):
+    """A run of two steps on two of PICTURES: numbers all along."""
+    for name in pair.split():
+        images.save(folder / f"{name}.png", PICTURES[name])
+    content, style = pair.split()
+    ran(folder / "run", f"content.path={folder}/{content}.png", f"style.path={folder}/{style}.png", *overrides)
+    assert np.isfinite([list(row.values()) for row in history(folder / "run")]).all()
+    assert np.isfinite(list(manifest(folder / "run")["final"].values())).all()
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_pictures_without_contrast_or_without_a_difference(pair, optimizer, tmp_path):
+    check_finite(pair, tmp_path, "size=16", "sizing.edge=short", f"optimizer={optimizer}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [*PAIRS, "strip strip", "strip gray"])
+@pytest.mark.parametrize("optimizer", ["lbfgs", "torch_lbfgs", "adam"])
+@pytest.mark.parametrize("init", ["content", "noise", "statistics"])
+def test_pictures_without_contrast_or_forty_times_as_long_as_high_from_every_init(pair, optimizer, init, tmp_path):
+    size = ("size=640",) if "strip" in pair else ("size=16", "sizing.edge=short")
+    check_finite(pair, tmp_path, *size, f"optimizer={optimizer}", f"init={init}")
+
+
+@pytest.mark.parametrize(
+    ("layers", "enough"), [("objective.content.layers=[pool5]", 49), ("objective.style.layers=[relu1_1,pool5]", 53)]
+)
+def test_a_layer_with_nothing_left_is_refused_with_the_size_that_does(layers, enough, tmp_path):
+    """Five poolings need 32 pixels, at the first scale too; the painting is the slimmer picture."""
+    scales = ("schedule.scales=[0.75,1]", "schedule.steps=[0,0]")
+    reason = refusal(small(*scales, layers), tmp_path)
+    said = "pool5 has nothing left of the content picture's 31x36 pixels at scale 0"
+    assert reason == f"{said}; give size={enough} or more, or a layer before it"
+    assert "pool5 has nothing left" in refusal(small(*scales, layers, f"size={enough - 1}"), tmp_path)
+    prepare(small(*scales, layers, f"size={enough}"))
+
+
+def test_a_style_picture_with_nothing_left_is_refused_too(tmp_path):
+    images.save(tmp_path / "wide.png", np.full((40, 80, 3), 0.5, np.float32))
+    reason = refusal(small(f"style.path={tmp_path}/wide.png", "objective.style.layers=[pool5]"), tmp_path)
+    wanted = "pool5 has nothing left of the style picture's 48x24 pixels at scale 0; give size=63 or more, or a layer"
+    assert reason.startswith(wanted)
 
 
 def test_a_file_name_that_is_no_unicode_or_begins_with_a_tilde(tmp_path, monkeypatch):
@@ -338,7 +404,7 @@ def test_a_file_name_that_is_no_unicode_or_begins_with_a_tilde(tmp_path, monkeyp
         picture(tmp_path / "plain.png").rename(tmp_path / name)
         config = small("schedule.steps=[0]")
         run(dataclasses.replace(config, content=dataclasses.replace(config.content, path=name)), tmp_path / "run")
-        assert manifest(tmp_path / "run")["pictures"]["content"]["path"] == name
+        assert manifest(tmp_path / "run")["pictures"]["content"]["path"] == str(tmp_path / name)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path):

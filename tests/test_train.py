@@ -60,7 +60,10 @@ def command(*arguments):
         ("preset=nosuch", r"preset=nosuch is not known; choose one of default, gatys2016, .*, tutorial"),
         ("size=-1", r"size=-1 is out of range; it takes a number from 16 to 65536"),
         ("objective.style_weight=abc", r"objective.style_weight='abc' has the wrong type; it takes a number"),
-        ("objective.style_weight=nan", r"objective.style_weight=nan is out of range; it takes a number of at least 0"),
+        (
+            "objective.style_weight=nan",
+            r"objective.style_weight=nan is out of range; it takes a number from 0 to 3.4e\+38",
+        ),
         ("optimizer.learning_rate=inf", r"optimizer.learning_rate=inf is out of range; .*"),
         ("typo=1", r"unknown key 'typo'; .*"),
         ("+typo=1", r"unknown key 'typo'; the keys are preset, content, style, size, .*"),

@@ -5,6 +5,16 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
-from nstjax.config.schema import Config, LayersConfig, ObjectiveConfig, ScheduleConfig
+from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig
 
-__all__ = ["Config", "LayersConfig", "ObjectiveConfig", "ScheduleConfig", "flat", "from_dict", "settings", "to_dict"]
+__all__ = [
+    "MAX_SIZE",
+    "Config",
+    "LayersConfig",
+    "ObjectiveConfig",
+    "ScheduleConfig",
+    "flat",
+    "from_dict",
+    "settings",
+    "to_dict",
+]

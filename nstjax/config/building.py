@@ -6,8 +6,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from nstjax.config.schema import Config
-from nstjax.errors import UserError
+from nstjax.config.schema import LARGEST, Config
+from nstjax.errors import UserError, shown
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -78,7 +78,7 @@ def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> An
         value = float(value) if abs(value) < _LARGEST else math.inf
     if type(value) is not hint:
         kind = get_origin(hint) or hint
-        raise UserError(f"{key}={value!r} has the wrong type; it takes {_TYPE_NAMES[kind]}")
+        raise UserError(f"{key}={shown(value)} has the wrong type; it takes {_TYPE_NAMES[kind]}")
     _check_value(value, key, **metadata)
     return value
 
@@ -100,9 +100,8 @@ def _check_value(value: Any, key: str, names: tuple[Any, ...] = (), range: tuple
     if range is None:
         return
     low, high = range
-    if not (low <= value <= high and value < math.inf):
-        bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
-        raise UserError(f"{key}={value} is out of range; it takes a number {bounds}")
+    if not low <= value <= high:  # nor does NaN get through
+        raise UserError(f"{key}={value} is out of range; it takes a number from {low:g} to {high:g}")
 
 
 def _check_consistency(config: Config) -> None:
@@ -114,6 +113,14 @@ def _check_consistency(config: Config) -> None:
         _check_lengths(
             f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights
         )
+    for key, weighted, weight in (
+        ("content", content, config.objective.content_weight),
+        ("style", style, config.objective.style_weight),
+    ):
+        if weight * max(weighted.layer_weights, default=1) > LARGEST:
+            raise UserError(
+                f"objective.{key}_weight times objective.{key}.layer_weights is beyond {LARGEST:g}; give less"
+            )
     if not (schedule.scales and schedule.steps):
         raise UserError("schedule.scales or schedule.steps is empty; give at least one scale, and its steps")
     _check_lengths("schedule.scales", schedule.scales, "schedule.steps", schedule.steps)

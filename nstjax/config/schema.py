@@ -1,6 +1,5 @@
 """The schema: every key of a run, what it may be, and what it is when nobody says."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +12,12 @@ def one_of(default: str | int, *others: str | int) -> Any:
     return field(default=default, metadata={"names": (default, *others)})
 
 
-def within(default: float | tuple[float, ...], low: float, high: float = math.inf) -> Any:
-    """A field whose numbers are finite and from `low` to `high`."""
+MAX_SIZE = 65536  # pixels
+LARGEST = 3.4e38  # of what float32 can hold, in which everything is computed
+
+
+def within(default: float | tuple[float, ...], low: float, high: float = LARGEST) -> Any:
+    """A field whose numbers are from `low` to `high`."""
     return field(default=default, metadata={"range": (low, high)})
 
 
@@ -136,7 +139,7 @@ class ScheduleConfig:
     """One scale or several, coarse to fine: each a share of the final size, with its number of steps."""
 
     scales: tuple[float, ...] = within((1.0,), 0.01, 1)
-    steps: tuple[int, ...] = within((500,), 0)
+    steps: tuple[int, ...] = within((500,), 0, 10**6)
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,9 @@ class Config:
     preset: str = "default"  # the name of the preset that the other values came from
     content: PictureConfig = field(default_factory=PictureConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
-    size: int = within(512, 16, 65536)
+    size: int = within(512, 16, MAX_SIZE)
     seed: int = within(0, 0, 2**32 - 1)
-    preview_every: int = within(0, 0)  # steps; 0: no previews
+    preview_every: int = within(0, 0, 10**6)  # steps; 0: no previews
     background: tuple[float, ...] = within((1.0, 1.0, 1.0), 0, 1)  # RGB behind what is transparent in a picture
     resume: bool = False  # go on where a stopped run in the same folder left off
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -15,9 +15,12 @@ from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RESULT, Place, RunFolder, finished
 from nstjax.run.compilation import timed_and_kept
+from nstjax.run.environment import environment, repeatable
 from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
+
+__all__ = ["Chunk", "begin", "chunks", "repeatable", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ def run(config: Config, folder: Path) -> Path:
         jax.default_matmul_precision(_MATMUL_PRECISION[config.runtime.precision]),
     ):
         problem = prepare(config)
-        out.manifest |= problem.facts() | {"device": _device()}
+        out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
         setup, place = out.seconds(), out.begin()
         setup, compiling.seconds = setup + place.setup, compiling.seconds + place.compile
         with progress_bar(config.schedule, place.scale, place.done) as show:

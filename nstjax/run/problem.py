@@ -1,8 +1,8 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
-import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax import assets, convolution, files, images, inits, objective, optimizers, weights
-from nstjax.config import Config
+from nstjax.config import MAX_SIZE, Config
 from nstjax.errors import UserError
 from nstjax.features import Extract, extractor, up_to_deepest
+from nstjax.layers import smallest_side
 from nstjax.outputs import RESULT
 from nstjax.types import Image, Network
 
@@ -27,7 +28,7 @@ class Source(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it."""
         height, width, _ = self.picture.pixels.shape
-        file = {"path": str(self.path), "sha256": self.picture.sha256, "bytes": self.path.stat().st_size}
+        file = {"path": str(self.path.absolute()), "sha256": self.picture.sha256, "bytes": self.path.stat().st_size}
         return file | {"width": width, "height": height, "notes": list(self.picture.notes)}
 
 
@@ -49,7 +50,7 @@ class Problem(NamedTuple):
         if self.init:
             pictures["init"] = self.init.facts()
         path = self.weights_file
-        weights = {"path": str(path), "sha256": files.sha256(path), "bytes": path.stat().st_size}
+        weights = {"path": str(path.absolute()), "sha256": files.sha256(path), "bytes": path.stat().st_size}
         return {"pictures": pictures, "weights": weights}
 
 
@@ -79,9 +80,7 @@ def prepare(config: Config) -> Problem:
     blend = (_open_name_or_path(config, text) for text in config.style.blend)
     styles = (_open(config, config.style.name, config.style.path), *blend)
     init = _open(config, None, config.init.path) if config.init.kind == "picture" else None
-    for share in config.schedule.scales:
-        for style in styles:
-            _style_shape(config, style, _content_shape(config, content, share))
+    _check_sizes(config, content, styles)
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
     network = weights.read(weights_file)
     compared = objective.from_config(config.objective, _extractor(config))
@@ -95,6 +94,29 @@ def prepare(config: Config) -> Problem:
         objective=compared,
         weights=objective.weights_from_config(config.objective),
     )
+
+
+def _check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
+    """Refuses a size at which a picture, or a layer's map of one, is too small at one of the scales."""
+    if wrong := _empty_map(config, content, styles):
+        larger = (replace(config, size=size) for size in range(config.size + 1, MAX_SIZE + 1))
+        enough = next((each.size for each in larger if not _empty_map(each, content, styles)), None)
+        remedy = f"give size={enough} or more" if enough else "crop the picture"
+        raise UserError(f"{wrong}; {remedy}, or a layer before it")
+
+
+def _empty_map(config: Config, content: Source, styles: Sequence[Source]) -> str | None:
+    """The first layer that a picture is too small for, in words."""
+    of_styles = config.objective.style.layers
+    for number, share in enumerate(config.schedule.scales):
+        shape = _content_shape(config, content, share)
+        needed = [("content", shape, (*config.objective.content.layers, *of_styles))]
+        needed += [("style", _style_shape(config, style, shape), of_styles) for style in styles]
+        for name, (height, width), layers in needed:
+            for layer in layers:
+                if min(height, width) < smallest_side(layer, config.network.pool_edges):
+                    return f"{layer} has nothing left of the {name} picture's {width}x{height} pixels at scale {number}"
+    return None
 
 
 def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
@@ -145,7 +167,7 @@ def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
 
 def _extractor(config: Config) -> Extract:
     dtype = "bfloat16" if config.runtime.precision == "bf16" else "float32"
-    return extractor(**dataclasses.asdict(config.network), dtype=dtype)
+    return extractor(**asdict(config.network), dtype=dtype)
 
 
 def _open(config: Config, name: str | None, path: str | None) -> Source:
