@@ -194,13 +194,16 @@ def test_two_first_runs_at_once_share_one_fetch(folder, server, wheel):
     assert server.asked.count(f"/wheel/{WHEEL}") == 1
 
 
-def test_a_killed_fetch_leaves_nothing_that_looks_done_and_is_swept(folder, server, wheel):
+def test_a_killed_fetch_leaves_nothing_that_looks_done_and_is_swept(folder, server, wheel, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     server.gate.clear()
     killed = process(wheel_call(wheel))
     wait_for(lambda: f"/wheel/{WHEEL}" in server.asked)
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     (folder / f".palette.bin.{killed.pid}.tmp").write_bytes(CONTENT[:100])  # as if it had come a little further
+    assert os.listdir(tmp_path / "scratch") == []  # nor anything where nothing sweeps
     assert left(folder) and all(name.startswith(".") and name.endswith(".tmp") for name in left(folder))
     server.gate.set()
     time.sleep(0.5)  # its pip has outlived it, and ends now
