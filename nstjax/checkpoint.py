@@ -74,7 +74,7 @@ def remove(folder: Path) -> None:
 
 
 def restore(checkpoint: Checkpoint, template: Any) -> Any:
-    """The saved tree, as arrays of JAX's own.
+    """The saved tree, as arrays of JAX.
 
     Args:
         template: a tree of the same structure, of arrays or their shapes and types.
@@ -91,8 +91,7 @@ def restore(checkpoint: Checkpoint, template: Any) -> Any:
                 f"{checkpoint.path} holds {_described(found, key)}, this run needs {_described(expected, key)}; "
                 f"leave out resume=true to start anew"
             )
-    # Copies, for the loop reuses the memory of the state that it is given, and this is NumPy's.
-    return jax.tree_util.tree_unflatten(structure, [jnp.array(checkpoint.arrays[key]) for key in expected])
+    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(checkpoint.arrays[key]) for key in expected])
 
 
 def _read(path: Path) -> Checkpoint:

@@ -261,7 +261,7 @@ def test_a_crash_of_one_job_costs_that_job_only(train, tmp_path, monkeypatch):
 def test_a_crash_beats_a_users_mistake_in_the_exit_code(train, tmp_path, monkeypatch):
     crash_of_seed_2(monkeypatch, OSError(5, "Input/output error", "weights.safetensors"))
     for seeds in ("2,-1", "-1,2"):
-        code, _, err = train("-m", *SMALL, "schedule.steps=[0]", f"seed={seeds}", f"hydra.sweep.dir=sweep{seeds}")
+        code, _, err = train("-m", *SMALL, "schedule.steps=[0]", f"seed={seeds}", "hydra.sweep.dir=sweep")
         assert code == 1
         assert "cannot write" not in err  # it was no write
         assert "OSError: [Errno 5] Input/output error: 'weights.safetensors'; its traceback is in" in err
