@@ -1,6 +1,7 @@
 """`nstjax photo.jpg painting.jpg -o out.png`: the same run as `nstjax.train`, for file names of any kind.
 
-Hydra's grammar refuses a file name like `photo (1).jpg`; here names are quoted for it.
+Hydra's grammar refuses a file name like `photo (1).jpg`; here names are quoted for it. A folder in place of a picture
+stands for all pictures in it: `nstjax photos/ painting.jpg -o painted/` is a sweep over them, in one process.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nstjax import __version__, assets, files, images
@@ -19,20 +20,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (by default the program's own), and returns its exit code: see `nstjax.train.main`."""
     options = _parser().parse_intermixed_args(arguments)
     try:
-        overrides = [_override("content", options.content), _override("style", options.style), *options.overrides]
         _check_overrides(options.overrides)
-        from nstjax import train  # here, so that `nstjax --help` answers at once
-
-        output = train.compose(overrides).output
-        _check_output(options.output, (options.content, options.style), output.bits, output.alpha)
-        outcome = train.execute(overrides)
-        if outcome.result:
-            _deliver(outcome.result, options.output)
-            print(options.output)
-        return outcome.code
+        return (_paint_all if _is_folder(options.content) or _is_folder(options.style) else _paint)(options)
     except UserError as error:
         print(f"nstjax: {error}", file=sys.stderr)
         return 2
+
+
+def _paint(options: argparse.Namespace) -> int:
+    from nstjax import train  # here, so that `nstjax --help` answers at once
+
+    overrides = [_override("content", options.content), _override("style", options.style), *options.overrides]
+    output = train.compose(overrides).output
+    path = options.output or Path("stylized.png")
+    _check_output(path, (options.content, options.style), output.bits, output.alpha)
+    outcome = train.execute(overrides)
+    if outcome.result:
+        _deliver(outcome.result, path)
+        print(path)
+    return outcome.code
+
+
+def _paint_all(options: argparse.Namespace) -> int:
+    """A sweep over the pictures of folders; a bad one costs its own result only."""
+    from nstjax import train
+
+    folder = options.output or Path("stylized")
+    given = (options.content, options.style)
+    pictures = [_choice("content", options.content), _choice("style", options.style)]
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; the results of a folder of pictures need one as -o")
+    if folder.exists() and any(_is_folder(text) and folder.samefile(text) for text in given):
+        raise UserError(f"{folder} is one of the inputs; give another -o")
+    outcome = train.execute(["-m", *pictures, *options.overrides])
+    for name, result in _named(outcome.folders, [_is_folder(text) for text in given]):
+        _deliver(result, folder / name)
+        print(folder / name)
+    return outcome.code
+
+
+def _choice(key: str, text: str) -> str:
+    """The setting of one picture, or of all those in a folder, one after the other."""
+    if not _is_folder(text):
+        return _override(key, text)
+    return f"{key}.path={','.join(quote(str(path)) for path in images.pictures_in(Path(text)))}"
+
+
+def _named(runs: Sequence[Path], varied: Sequence[bool]) -> Iterator[tuple[str, Path]]:
+    """The results of runs, each under the name of the picture, or of both, that came out of a folder."""
+    from nstjax import outputs
+
+    taken: set[str] = set()
+    for run in runs:
+        manifest, result = outputs.read_manifest(run), run / outputs.RESULT
+        if not (manifest and result.is_file()):
+            continue
+        paths = [
+            manifest["config"][key]["path"] for key, varies in zip(("content", "style"), varied, strict=True) if varies
+        ]
+        name = "_".join(Path(path).stem for path in paths)
+        name = f"{name}_{run.name}" if name in taken else name  # photo.jpg beside photo.png, or a sweep of more keys
+        taken.add(name)
+        yield f"{name}.png", result
 
 
 def quote(text: str) -> str:
@@ -49,16 +98,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Paint a photograph in the style of another picture.",
         epilog=f"Pictures that have a name: {', '.join(assets.names())}. All keys: python -m nstjax.train --cfg job",
     )
-    parser.add_argument("content", help="the photograph: a file, or a name")
-    parser.add_argument("style", help="the painting: a file, or a name")
+    parser.add_argument("content", help="the photograph: a file, a name, or a folder of pictures")
+    parser.add_argument("style", help="the painting: a file, a name, or a folder of pictures")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as size=768 preset=gatys2016 seed=3")
-    parser.add_argument("-o", "--output", type=Path, default=Path("stylized.png"), help="default: %(default)s")
+    parser.add_argument("-o", "--output", type=Path, help="default: stylized.png, or the folder stylized")
     parser.add_argument("--version", action="version", version=f"nstjax {__version__}")
     return parser
 
 
+def _is_folder(text: str) -> bool:
+    return Path(text).is_dir() and text not in ("", *assets.names())
+
+
 def _override(key: str, text: str) -> str:
-    if Path(text).exists() and text:
+    if text and Path(text).exists() and not Path(text).is_dir():
         return f"{key}.path={quote(text)}"
     if text in assets.names():
         return f"{key}.name={text}"

@@ -78,6 +78,7 @@ def execute(arguments: Sequence[str]) -> Outcome:
     noisy, logging.raiseExceptions = logging.raiseExceptions, False  # a log on a full disk; the run itself will say so
     try:
         with _hydra_errors():
+            _check_groups(arguments)
             _hydra_main()
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)
@@ -120,6 +121,16 @@ def _hydra_main(composed: DictConfig) -> None:
         log.debug("%s", name, exc_info=True)  # to log.txt only
         log.error("%s %s; its traceback is in %s/log.txt", name, _named(error), folder)
         _outcome.code = 1
+
+
+def _check_groups(arguments: Sequence[str]) -> None:
+    """Refuses `style=../x`, for which Hydra would read a file from anywhere, and take settings of its own out of it."""
+    for argument in arguments:
+        key, _, choice = argument.lstrip("+").partition("=")
+        if Path(config_dir(), key.partition("@")[0]).is_dir() and key and re.search(r"[/\\]|\.\.", choice):
+            raise UserError(
+                f"{argument!r} is not the name of a file in configs/{key}; give a picture as {key}.path=FILE"
+            )
 
 
 def _named(error: Exception) -> str:

@@ -84,6 +84,57 @@ def test_a_picture_has_a_name_unless_a_file_is_called_so(nstjax, tmp_path):
     assert facts["pictures"]["style"][0]["path"] == str(tmp_path / "starry")
 
 
+def test_a_picture_has_a_name_also_where_a_folder_is_called_so(nstjax, tmp_path):
+    (tmp_path / "starry").mkdir()
+    code, *_ = nstjax("grace_hopper", "starry", "-o", "out.png", *SMALL, "schedule.steps=[0]")
+    assert code == 0
+    assert pixels(tmp_path / "out.png").shape == (48, 41, 3)
+
+
+def test_a_folder_stands_for_all_pictures_in_it(nstjax, tmp_path):
+    """A bad picture costs its own result only; what is no picture by its name is none of ours."""
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    names = ["a (1).png", "b,c='${d}'.png", "e.jpg"]
+    for seed, name in enumerate(names):
+        picture(photos / "new.png", seed=seed).rename(photos / name)
+    truncated(photos / "f.jpg")
+    (photos / "notes.txt").write_text("no picture")
+    code, out, err = nstjax(photos, "starry", "-o", "painted", *SMALL, "schedule.steps=[1]")
+    assert code == 2
+    assert "f.jpg: can't be decoded" in err
+    assert "Traceback" not in err
+    assert {path.name for path in (tmp_path / "painted").iterdir()} == {"a (1).png", "b,c='${d}'.png", "e.png"}
+    assert out.splitlines()[-3:] == ["painted/a (1).png", "painted/b,c='${d}'.png", "painted/e.png"]
+    for run in tmp_path.glob("outputs/*/*/[012]"):
+        content = next(name for name in names if manifest(run)["config"]["content"]["path"].endswith(name))
+        painted = tmp_path / "painted" / content.replace(".jpg", ".png")
+        assert painted.read_bytes() == (run / "result.png").read_bytes()
+
+
+def test_folders_of_photographs_and_of_paintings_are_combined(nstjax, tmp_path):
+    for folder, names in (("photos", ["a.png", "a.jpg"]), ("paintings", ["x.png", "y.png"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            picture(tmp_path / folder / "new.png").rename(tmp_path / folder / name)
+    code, *_ = nstjax("photos", "paintings", *SMALL, "schedule.steps=[0]")
+    assert code == 0
+    painted = {path.name for path in (tmp_path / "stylized").iterdir()}
+    assert painted == {"a_x.png", "a_y.png", "a_x_2.png", "a_y_3.png"}
+
+
+@pytest.mark.parametrize(
+    ("output", "text"), [("photos", "photos is one of the inputs"), ("out.png", "out.png is not a folder")]
+)
+def test_the_results_of_a_folder_get_a_folder_of_their_own(nstjax, tmp_path, output, text):
+    (tmp_path / "photos").mkdir()
+    picture(tmp_path / "photos" / "a.png")
+    picture(tmp_path / "out.png")
+    code, _, err = nstjax("photos", "starry", "-o", output)
+    assert (code, err.count("\n")) == (2, 1)
+    assert text in err
+
+
 def test_the_suffix_of_the_output_is_its_format(nstjax, tmp_path):
     nstjax("grace_hopper", "starry", "-o", "out.jpg", *SMALL, "schedule.steps=[0]")
     with Image.open(tmp_path / "out.jpg") as jpeg:
@@ -141,7 +192,7 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(output, text, nstja
     ("arguments", "text"),
     [
         (["half.jpg", "starry"], r"half.jpg: can't be decoded \(.*truncated.*\); get a sound copy or save it as PNG"),
-        (["folder.jpg", "starry"], r"folder.jpg: not a regular file; give the path of a picture"),
+        (["folder.jpg", "starry"], r"folder.jpg: no picture in it; give a folder with pictures"),
         (["huge.png", "starry"], r"huge.png: 3600000000 pixels, the limit is 100000000; make it smaller"),
         (["grace_hopper", "none (1).jpg"], r"none \(1\).jpg: .*No such file or directory.*; .*"),
         (["grace_hopper", "nosuch"], r"nosuch: .*; .*starry.*"),  # it may have been meant as a name

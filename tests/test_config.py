@@ -254,7 +254,10 @@ def junk(hint, metadata):
     """Values that a field of this type must refuse, whatever else it takes."""
     if isinstance(hint, UnionType):
         return junk(typing.get_args(hint)[0], metadata).filter(lambda value: value is not None)
-    nothing = st.none() | st.booleans() | st.binary(max_size=3)
+    nothing = st.none() | st.binary(max_size=3)
+    if hint is bool:
+        return nothing | st.text() | st.integers() | st.floats()
+    nothing |= st.booleans()
     if typing.get_origin(hint) is tuple:
         entry = junk(typing.get_args(hint)[0], metadata)
         return nothing | st.text() | st.integers() | st.lists(entry, min_size=1, max_size=3)
@@ -263,6 +266,8 @@ def junk(hint, metadata):
     if hint is str:
         unknown = st.text().filter(lambda text: text not in metadata["names"]) if "names" in metadata else st.nothing()
         return nothing | st.integers() | st.lists(st.none(), max_size=2) | unknown
+    if "names" in metadata:
+        return nothing | st.text() | st.floats() | st.integers().filter(lambda number: number not in metadata["names"])
     low, high = metadata["range"]
     beyond = st.integers(max_value=int(low) - 1) | st.integers(min_value=int(high) + 1)
     numbers = st.just(float("nan")) if hint is float else st.floats()

@@ -62,6 +62,22 @@ def load(path: Path, background: Sequence[float] = (1.0, 1.0, 1.0)) -> Picture:
     return Picture(np.ascontiguousarray(pixels, np.float32), alpha, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder whose names end like a picture's, by name.
+
+    Raises:
+      UserError: there is none, or the folder can't be read.
+    """
+    endings = {ending for ending, format in Image.registered_extensions().items() if format in (*_READABLE, "MPO")}
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    except OSError as error:
+        raise refusal(folder, f"can't be read ({reason(error)})", "check the path and its permissions") from error
+    if not found:
+        raise refusal(folder, "no picture in it", "give a folder with pictures")
+    return found
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         status = os.stat(path)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,18 +83,29 @@ def prepare(config: Config) -> Problem:
     init = _open(config, None, config.init.path) if config.init.kind == "picture" else None
     _check_sizes(config, content, styles)
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
-    network = weights.read(weights_file)
     compared = objective.from_config(config.objective, _extractor(config))
+    status, layers = weights_file.stat(), up_to_deepest(compared.layers)
+    version = (status.st_size, status.st_mtime_ns)
+    network, prepared = _network(weights_file, version, layers, config.runtime.convolution)
     return Problem(
         content,
         styles,
         init,
         weights_file,
         network=network,
-        prepared=convolution.prepare(network.params, up_to_deepest(compared.layers), config.runtime.convolution),
+        prepared=prepared,
         objective=compared,
         weights=objective.weights_from_config(config.objective),
     )
+
+
+@lru_cache(maxsize=1)  # the jobs of a sweep have one network
+def _network(
+    file: Path, version: tuple[int, int], layers: tuple[str, ...], algorithm: str
+) -> tuple[Network, Mapping[str, Any]]:
+    """The network of a version of a file, and what `convolution.prepare` makes of its layers."""
+    network = weights.read(file)
+    return network, convolution.prepare(network.params, layers, algorithm)
 
 
 def _check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
