@@ -51,7 +51,7 @@ def lbfgs(
     first_step: float | None = None,
     pixel_range: float = 1.0,
     max_increase: float = 2.0,
-    history_bits: int = 32,
+    half_history: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
 
@@ -63,11 +63,11 @@ def lbfgs(
         first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1.
         pixel_range: the published rule counts pixels from 0 to this.
         max_increase: a loss, never negative, beyond this multiple of the last accepted one is a jump.
-        history_bits: of each number of the pairs: 32, or 16 (bfloat16) for half of their memory.
+        half_history: keeps the pairs as bfloat16, in half of their memory.
     """
 
     def rounded(x: Array) -> Array:
-        return x.astype(jnp.bfloat16) if history_bits == 16 else x
+        return x.astype(jnp.bfloat16) if half_history else x
 
     def first_step_size(gradient: Image, direction: Image) -> Scalar:
         if first_step is not None:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nstjax import checkpoint
@@ -95,7 +95,9 @@ def _kill_and_compare(work: Path, overrides: Sequence[str], count: int, rng: ran
                 _wait_for_a_moment(process, folder, life, rng)
             else:
                 process.wait()
-            if process.poll() is None:
+            if process.poll() is not None:
+                life = min(life, (time.time_ns() - began) / 1e9)  # or most moments would come too late
+            else:
                 process.kill()
                 found["kills"] += 1
                 found[_moment(folder, process.pid, began)] += 1
@@ -111,16 +113,29 @@ def _kill_and_compare(work: Path, overrides: Sequence[str], count: int, rng: ran
 
 
 def _wait_for_a_moment(process: subprocess.Popen, folder: Path, life: float, rng: random.Random) -> None:
-    """Half of the moments are anywhere in a process's life, half after its first evaluation."""
-    rest = rng.uniform(0, life)
-    if rng.random() < 0.5:
-        before = _modified(folder / "history.csv")
-        while process.poll() is None and _modified(folder / "history.csv") == before:
-            time.sleep(0.005)
-        rest = rng.uniform(0, life / 2)
-    deadline = time.monotonic() + rest
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+    """A third of the moments are anywhere in a process's life, a third after its first evaluation, a third in a write.
+
+    The last are those in which the n-th checkpoint that is seen is being written.
+    """
+    kind, before = rng.randrange(3), _modified(folder / "history.csv")
+    if kind == 2:
+        for _ in range(rng.randint(1, 4)):
+            _wait(process, lambda: not _being_written(folder, process.pid))
+            _wait(process, lambda: _being_written(folder, process.pid))
+        return
+    if kind == 1:
+        _wait(process, lambda: _modified(folder / "history.csv") != before)
+    deadline = time.monotonic() + rng.uniform(0, life / (kind + 1))
+    _wait(process, lambda: time.monotonic() > deadline)
+
+
+def _wait(process: subprocess.Popen, condition: Callable[[], bool]) -> None:
+    while process.poll() is None and not condition():
+        time.sleep(0.001)
+
+
+def _being_written(folder: Path, pid: int) -> bool:
+    return any((folder / "checkpoints").glob(f".*.{pid}.tmp"))
 
 
 def _same_picture(folder: Path, other: Path) -> bool:

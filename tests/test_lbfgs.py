@@ -238,9 +238,9 @@ def test_updates_compile_once():
     assert len(traces) == 1
 
 
-def test_a_history_of_16_bits_takes_half_the_memory_and_descends_as_well():
+def test_half_a_history_takes_half_the_memory_and_descends_as_well():
     x = jnp.asarray(start().reshape(SHAPE))
-    whole, half = lbfgs(memory=10), lbfgs(memory=10, history_bits=16)
+    whole, half = lbfgs(memory=10), lbfgs(memory=10, half_history=True)
     sizes = [sum(ring.nbytes for ring in optimizer.init(x).pairs[:2]) for optimizer in (whole, half)]
     assert sizes[0] == 2 * sizes[1]
     lowest = [min(quadratic(point) for point in trajectory(each, quadratic, start(), 60)) for each in (whole, half)]

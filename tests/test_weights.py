@@ -27,7 +27,7 @@ def tmp_path(tmp_path):
 
 
 def test_the_default_network_is_vgg19_in_flax_layout(original):
-    params, preprocessing = weights.load()
+    params, preprocessing, _ = weights.load()
     assert {f"{layer}/{name}": array.shape for layer, pair in params.items() for name, array in pair.items()} == SHAPES
     assert all(array.dtype == jnp.float32 for pair in params.values() for array in pair.values())
     assert sum(array.size for pair in params.values() for array in pair.values()) == 20_024_384
@@ -55,7 +55,7 @@ def test_the_default_kernels_are_upright(original):
 
 def test_the_first_convolution_agrees_with_torch(original):
     golden = np.load(GOLDEN)
-    params, preprocessing = weights.read(original)
+    params, preprocessing, _ = weights.read(original)
     scale, mean, std = map(np.asarray, preprocessing)
     picture = np.pad((golden["picture"] * scale - mean) / std, ((1, 1), (1, 1), (0, 0)))
     patches = np.lib.stride_tricks.sliding_window_view(picture, (3, 3), (0, 1))  # h w c, kernel's h w
