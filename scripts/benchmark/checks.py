@@ -1,0 +1,40 @@
+"""When an answer is wrong: nothing that is may be timed."""
+
+import math
+
+# By precision: how far a loss may be from the reference's, relative; and the least cosine of the gradients.
+TOLERANCES = {
+    "highest": (1e-4, 0.99999),
+    "high": (1e-3, 0.9999),
+    "default": (1e-2, 0.999),
+    "bf16": (5e-2, 0.98),
+}
+WHOLE_RUN = 0.1  # the losses of two correct runs, after 50 evaluations and more; before, they may part
+
+
+class WrongAnswerError(Exception):
+    """A variant whose answer differs from the reference."""
+
+
+def difference(value: float, reference: float) -> float:
+    """Relative."""
+    return abs(value - reference) / abs(reference) if math.isfinite(value) else math.inf
+
+
+def check_loss(name: str, loss: float, reference: float, allowed: float) -> float:
+    """Returns the relative difference. Raises WrongAnswerError: it is more than what is allowed, or the loss is no number."""
+    off = difference(loss, reference)
+    if not off <= allowed:
+        raise WrongAnswerError(
+            f"{name}: its loss is {loss:.8g}, the reference's {reference:.8g}: off by {off:.2g} ({allowed:g} allowed)"
+        )
+    return off
+
+
+def check_cosine(name: str, cosine: float, least: float) -> float:
+    """Returns the cosine of its gradient with the reference's. Raises WrongAnswerError: it is too small, or no number."""
+    if not cosine >= least:
+        raise WrongAnswerError(
+            f"{name}: its gradient's cosine with the reference's is {cosine:.7f} (at least {least} needed)"
+        )
+    return cosine

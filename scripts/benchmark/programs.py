@@ -1,0 +1,194 @@
+"""Whole runs: 500 evaluations of gatys2016, the programs from start to end, and the time to a loss."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
+
+from benchmark import machine
+from benchmark.checks import WHOLE_RUN, check_loss, difference
+from benchmark.evaluation import speedup
+from benchmark.results import Entry, Row
+from benchmark.variants import DIRECT, PRESET, Bench, problem_file, started, variants
+from benchmark.workers import WorkerError, in_turn, surroundings, worker
+
+_MIB = 2**20
+_SETTLED = 50  # evaluations after which two correct runs have the same loss, about
+_PASTICHE = 500  # evaluations whose loss `target` asks for
+_SAMPLE = 25  # of these, timed in each round
+
+
+def loop(bench: Bench, size: int, precision: str) -> Entry:
+    """A whole L-BFGS run of gatys2016 at one size, start-up and compilation excluded. Raises WrongAnswerError, WorkerError."""
+    count = bench.options.evaluations
+    with ExitStack() as stack:
+        workers = {}
+        for variant in variants(bench, size, precision, **{"schedule.steps": [count - 1]}):
+            process = stack.enter_context(started(variant))
+            process.ask("build", **variant.request)
+            if variant.name == DIRECT:
+                process.ask("export", path=problem_file(bench, size, precision))
+            workers[variant.name] = partial(process.ask, "loop", **({} if variant.ours else {"evaluations": count}))
+        taken = in_turn(workers, bench.options.rounds)
+    direct = median(each["loss"] for each in taken[DIRECT])
+    rows = [_loop_row(name, answers, direct, count) for name, answers in taken.items()]
+    notes = ["loss error: of the lowest loss, against nstjax direct's"]
+    title = f"{count} evaluations of {PRESET}, {size}x{size}, precision={precision}"
+    return {"title": title, "conditions": bench.conditions, "rows": rows, "notes": notes}
+
+
+def _loop_row(name: str, answers: Sequence[Mapping[str, float]], direct: float, count: int) -> Row:
+    loss, seconds = median(each["loss"] for each in answers), [each["seconds"] for each in answers]
+    if count >= _SETTLED:
+        check_loss(name, loss, direct, WHOLE_RUN)
+    return {"variant": name, **_spread(seconds), "loss": loss, "loss error": difference(loss, direct)}
+
+
+class Ended(NamedTuple):
+    """A program that ran to its end, and its losses by evaluation, where it says them."""
+
+    seconds: float
+    peak_bytes: int
+    losses: dict[int, float]
+
+
+def program(bench: Bench, size: int) -> Entry:
+    """Both programs from start to end, on the same pictures, weights, objective and steps. Raises WrongAnswerError, WorkerError."""
+    compiled = Path(mkdtemp(dir=bench.folder))
+    samples = {
+        "pastiche": partial(_pastiche, bench, size),
+        "nstjax": partial(_nstjax, bench, size, None),
+        "nstjax, compiled before": partial(_nstjax, bench, size, compiled),
+    }
+    samples["nstjax, compiled before"]()
+    taken = in_turn(samples, bench.options.rounds)
+    for name, runs in taken.items():
+        _check_program(name, runs[0].losses, taken["pastiche"][0].losses, bench.options.steps)
+    seconds = {name: [each.seconds for each in runs] for name, runs in taken.items()}
+    notes = [speedup(name, seconds[name], "pastiche", seconds["pastiche"]) for name in samples if name != "pastiche"]
+    title = f"Whole programs: preset=pastiche size={size}, {bench.options.steps} steps"
+    rows = [_program_row(name, runs, bench.options.steps) for name, runs in taken.items()]
+    return {"title": title, "conditions": bench.conditions, "rows": rows, "notes": notes}
+
+
+def _check_program(name: str, losses: Mapping[int, float], theirs: Mapping[int, float], steps: int) -> None:
+    check_loss(f"{name}, first evaluation", losses[1], theirs[1], 1e-3)
+    if steps >= _SETTLED:
+        check_loss(f"{name}, evaluation {steps}", losses[steps], theirs[steps], WHOLE_RUN)
+
+
+def _program_row(name: str, runs: Sequence[Ended], steps: int) -> Row:
+    spread = _spread([each.seconds for each in runs])
+    losses = {"first loss": runs[0].losses[1], "last loss": runs[0].losses[steps]}
+    return {"program": name, **spread, "peak MiB": median(each.peak_bytes / _MIB for each in runs), **losses}
+
+
+def _nstjax(bench: Bench, size: int, compiled: Path | None) -> Ended:
+    """`python -m nstjax.train`, with an empty cache of compilations, or one that is kept."""
+    folder = Path(mkdtemp(dir=bench.folder))
+    settings = {
+        "preset": "pastiche", "size": size, "schedule": "single", "schedule.steps": [bench.options.steps],
+        "content.path": bench.pictures["content"], "style.path": bench.pictures["style"], "hydra.run.dir": folder / "run",
+    }  # fmt: skip
+    command = [bench.options.python, "-m", "nstjax.train", *(f"{key}={value}" for key, value in settings.items())]
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(compiled or folder / "compiled")}
+    seconds, peak = _run("nstjax", command, folder, cache)
+    with open(folder / "run" / "history.csv", newline="", encoding="utf-8") as file:
+        losses = {int(row["evaluations"]): float(row["total"]) for row in csv.DictReader(file)}
+    return Ended(seconds, peak, losses)
+
+
+def _pastiche(bench: Bench, size: int) -> Ended:
+    folder, steps = Path(mkdtemp(dir=bench.folder)), bench.options.steps
+    arguments = {
+        "content": bench.pictures["content"], "styles": bench.pictures["style"], "output": folder / "result.png",
+        "size-pixels": size * size, "num-steps": steps, "info-step": steps,
+    }  # fmt: skip
+    options = [text for key, value in arguments.items() for text in (f"--{key}", str(value))]
+    seconds, peak = _run("pastiche", [bench.options.torch_python, "-m", "pastiche", *options], folder, {})
+    said = re.findall(r"^(\d+) +[\d.]+ +([\d.]+)$", (folder / "output").read_text(), re.MULTILINE)
+    return Ended(seconds, peak, {max(int(step), 1): float(loss) for step, loss in said})
+
+
+def _run(name: str, command: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[float, int]:
+    """Runs a program to its end: its seconds and its peak of resident memory, in bytes. Raises WorkerError."""
+    with open(folder / "output", "wb") as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=folder, env=surroundings(**environment), stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        said = (folder / "output").read_text(errors="replace").strip().splitlines()
+        raise WorkerError(f"{name}: exit code {process.returncode}: {said[-1] if said else ''}")
+    return seconds, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def target(bench: Bench, size: int) -> Entry:
+    """When a run of preset=default has, by pastiche's objective, the loss of pastiche's 500th evaluation.
+
+    pastiche's seconds are those of a sample of its evaluations, scaled to 500; its start-up isn't counted, while
+    nstjax' is, and its compilation. With `--full` all 500 are run. Raises WrongAnswerError, WorkerError.
+    """
+    options, paths = bench.options, {role: bench.pictures[role] for role in ("content", "style")}
+    with worker("pastiche", options.torch_python, "torch_side") as pastiche:
+        first = pastiche.ask("pastiche", **paths, size=size, threads=machine.cores())["loss"]
+        samples = {
+            "pastiche": partial(pastiche.ask, "draw", evaluations=_SAMPLE),
+            "nstjax": partial(_run_and_judge, bench, size, first),
+        }
+        taken = in_turn(samples, options.rounds)
+        loss = options.target_loss
+        if options.full:
+            loss = pastiche.ask("draw", evaluations=_PASTICHE - _SAMPLE * options.rounds)["loss"]
+    theirs = [each["seconds"] * _PASTICHE / _SAMPLE for each in taken["pastiche"]]
+    return _target_entry(bench, size, loss, theirs, [each["curve"] for each in taken["nstjax"]])
+
+
+def _run_and_judge(bench: Bench, size: int, first: float) -> dict[str, Any]:
+    paths = {f"{role}.path": bench.pictures[role] for role in ("content", "style")}
+    changes = {"size": size, **paths}
+    began = time.time()
+    with worker("nstjax", bench.options.python, "jax_side") as ours:
+        judge = {"judge": "pastiche", "judge_changes": {**changes, "sizing.edge": "long"}}
+        answer = ours.ask("reach", preset="default", changes=changes, began=began, **judge)
+    check_loss("nstjax, as a judge of the content picture by pastiche's objective", answer["content_loss"], first, 1e-3)
+    return answer
+
+
+def _target_entry(
+    bench: Bench, size: int, loss: float, theirs: list[float], curves: Sequence[Sequence[tuple[float, float]]]
+) -> Entry:
+    reached = [reached_at(curve, loss) for curve in curves]
+    rows = [{"program": f"pastiche, {_PASTICHE} evaluations", **_spread(theirs), "loss": loss}]
+    lowest = median(min(each for _, each in curve) for curve in curves)
+    notes = [
+        f"preset=default runs for {median(curve[-1][0] for curve in curves):.1f} s, down to a loss of {lowest:.4g}"
+    ]
+    if all(reached):
+        rows.append({"program": "nstjax, preset=default", **_spread(reached), "loss": loss})
+        notes.append(speedup("nstjax", reached, "pastiche", theirs))
+    else:
+        notes.append(f"preset=default did not reach {loss:.4g}")
+    title = f"Time to the loss of pastiche's evaluation {_PASTICHE}, by pastiche's objective, long edge {size}"
+    return {"title": title, "conditions": bench.conditions, "rows": rows, "notes": notes}
+
+
+def reached_at(curve: Sequence[tuple[float, float]], loss: float) -> float | None:
+    """The first moment of a curve of (seconds, loss) at which the loss is no higher; None: there is none."""
+    return next((seconds for seconds, value in curve if value <= loss), None)
+
+
+def _spread(seconds: Sequence[float]) -> Row:
+    return {"seconds": median(seconds), "min": min(seconds), "max": max(seconds)}

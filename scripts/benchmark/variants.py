@@ -1,0 +1,101 @@
+"""What is compared: nstjax and PyTorch, each in its variants, on one problem of a size and a precision."""
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from benchmark import machine
+from benchmark.workers import Worker, worker
+
+PRESET = "gatys2016"
+DIRECT = "nstjax direct"  # exports the problem for the others
+_ALGORITHMS = ("direct", "winograd")
+_LAYOUTS = ("NCHW", "channels-last")
+
+
+class Bench(NamedTuple):
+    """What the measurements of one command line have in common.
+
+    Attributes:
+        options: the command line's.
+        folder: for files that workers exchange; gone at the end.
+        pictures: files of the photograph and the painting, and of square parts of them, by role.
+        conditions: where and when, in one line.
+        modes: PyTorch's that are tried on this device; none if there is no PyTorch.
+    """
+
+    options: Namespace
+    folder: Path
+    pictures: Mapping[str, str]
+    conditions: str
+    modes: tuple[str, ...]
+
+
+class Variant(NamedTuple):
+    """One way of computing the loss: the interpreter and the side that it needs, and what to ask of it."""
+
+    name: str
+    python: str
+    side: str
+    request: Mapping[str, Any]
+
+    @property
+    def ours(self) -> bool:
+        return self.name.startswith("nstjax")
+
+
+@contextmanager
+def bench(options: Namespace) -> Iterator[Bench]:
+    """Finds out about the machine and its programs, and makes the pictures."""
+    with TemporaryDirectory(prefix="nstjax-bench-") as folder:
+        with worker("nstjax", options.python, "jax_side") as ours:
+            abouts = [ours.ask("about")]
+            pictures = ours.ask("pictures", folder=folder, content=options.content, style=options.style)
+        if options.torch_python:
+            with worker("PyTorch", options.torch_python, "torch_side") as theirs:
+                abouts.append(theirs.ask("about"))
+        modes = () if not options.torch_python else ("eager", "compiled")
+        if modes and abouts[-1]["device"] != "cpu":
+            modes += ("CUDA graphs",)
+        yield Bench(options, Path(folder), pictures, machine.conditions(abouts), modes)
+
+
+def problem_file(bench: Bench, size: int, precision: str) -> str:
+    """Where `DIRECT` exports the problem to."""
+    return str(bench.folder / f"{size}-{precision}.npz")
+
+
+def variants(bench: Bench, size: int, precision: str, **more: Any) -> list[Variant]:
+    """All that the command line asks for, `DIRECT` first; `more` are changes to the preset."""
+    about = {"problem": problem_file(bench, size, precision), "precision": precision, "threads": machine.cores()}
+    ours = [
+        Variant(f"nstjax {algorithm}", bench.options.python, "jax_side", {"preset": PRESET, "changes": changes})
+        for algorithm in _ALGORITHMS
+        for changes in [{**_changes(bench, size, precision), "runtime.convolution": algorithm, **more}]
+    ]
+    theirs = [
+        Variant(f"PyTorch {mode} {layout}", bench.options.torch_python, "torch_side", request)
+        for mode in bench.modes
+        for layout in _LAYOUTS
+        for request in [{"mode": mode, "layout": layout, **about}]
+    ]
+    wanted = bench.options.variants or [""]
+    return [each for each in ours + theirs if each.name == DIRECT or any(part in each.name for part in wanted)]
+
+
+@contextmanager
+def started(variant: Variant) -> Iterator[Worker]:
+    """The variant's worker. PyTorch gets an empty cache of compilations, as nstjax' has none."""
+    with (
+        TemporaryDirectory(prefix="nstjax-bench-") as cache,
+        worker(variant.name, variant.python, variant.side, TORCHINDUCTOR_CACHE_DIR=cache) as process,
+    ):
+        yield process
+
+
+def _changes(bench: Bench, size: int, precision: str) -> dict[str, Any]:
+    paths = {f"{role}.path": bench.pictures[f"square_{role}"] for role in ("content", "style")}
+    return {"size": size, "runtime.precision": precision, **paths}
