@@ -22,19 +22,17 @@ def difference(value: float, reference: float) -> float:
 
 
 def check_loss(name: str, loss: float, reference: float, allowed: float) -> float:
-    """Returns the relative difference. Raises WrongAnswerError: it is more than what is allowed, or the loss is no number."""
+    """Returns the relative difference. Raises WrongAnswerError: it is larger than allowed, or the loss no number."""
     off = difference(loss, reference)
     if not off <= allowed:
-        raise WrongAnswerError(
-            f"{name}: its loss is {loss:.8g}, the reference's {reference:.8g}: off by {off:.2g} ({allowed:g} allowed)"
-        )
+        losses = f"its loss is {loss:.8g}, the reference's {reference:.8g}"
+        raise WrongAnswerError(f"{name}: {losses}: off by {off:.2g} ({allowed:g} allowed)")
     return off
 
 
 def check_cosine(name: str, cosine: float, least: float) -> float:
-    """Returns the cosine of its gradient with the reference's. Raises WrongAnswerError: it is too small, or no number."""
+    """Returns the cosine of its gradient with the reference's. Raises WrongAnswerError: too small, or no number."""
     if not cosine >= least:
-        raise WrongAnswerError(
-            f"{name}: its gradient's cosine with the reference's is {cosine:.7f} (at least {least} needed)"
-        )
+        found = f"its gradient's cosine with the reference's is {cosine:.7f}"
+        raise WrongAnswerError(f"{name}: {found} (at least {least} needed)")
     return cosine

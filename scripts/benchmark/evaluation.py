@@ -1,27 +1,28 @@
 """Loss and gradient of one image, by size: checked against the reference first, then timed in turn."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from math import ceil
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmark import flops
 from benchmark.checks import TOLERANCES, check_cosine, check_loss
 from benchmark.results import Entry, Row
-from benchmark.variants import DIRECT, Bench, Variant, problem_file, started, variants
-from benchmark.workers import Worker, WorkerError, in_turn, worker
+from benchmark.variants import DIRECT, Bench, Variant, build, problem_file, variants
+from benchmark.workers import Worker, in_turn, worker
 
 _LONGEST = 64  # evaluations of a sample: nstjax.optimize.LONGEST_CHUNK
 _MIB = 2**20
 
 
 class Checked(NamedTuple):
-    """A variant that computes what it should: its process, what its build said, and how far off it is."""
+    """A variant that computes what it should: its process, what its build said and took, and how far off it is."""
 
     worker: Worker
     build: dict[str, float]
+    peak_bytes: int
     loss_error: float
     cosine: float
 
@@ -45,11 +46,11 @@ class Reference:
             self.loss = loss
             self._process.ask("read", path=self._gradient_of(direct))
 
-    def check(self, process: Worker, build: dict[str, float]) -> Checked:
+    def check(self, process: Worker, build: dict[str, float], peak_bytes: int) -> Checked:
         """Raises WrongAnswerError."""
         error = check_loss(process.name, build["loss"], self.loss, self.allowed)
         cosine = self._process.ask("compare", path=self._gradient_of(process))["cosine"]
-        return Checked(process, build, error, check_cosine(process.name, cosine, self._least))
+        return Checked(process, build, peak_bytes, error, check_cosine(process.name, cosine, self._least))
 
     def _gradient_of(self, process: Worker) -> str:
         path = str(self._bench.folder / "gradient.npy")
@@ -58,7 +59,7 @@ class Reference:
 
 
 def evaluation(bench: Bench, size: int, precision: str) -> Entry:
-    """Seconds of an evaluation, of every variant at one size and precision. Raises WrongAnswerError, WorkerError."""
+    """Seconds of an evaluation, of every variant at one size and precision."""
     with ExitStack() as stack:
         cpu = worker("float64", bench.options.python, "reference_side", JAX_PLATFORMS="cpu", JAX_ENABLE_X64="1")
         reference = Reference(bench, size, precision, stack.enter_context(cpu))
@@ -70,32 +71,29 @@ def evaluation(bench: Bench, size: int, precision: str) -> Entry:
         taken = in_turn(samples, bench.options.rounds)
     peak = median(each["flops"] for each in taken.pop("matrix product"))
     rows = [_row(name, built[name], answers, size, peak) for name, answers in taken.items()]
-    notes = [_amounts(size, peak, reference.name), *_ratios(taken), *missing]
+    seconds = {name: [each["seconds"] for each in answers] for name, answers in taken.items()}
+    notes = [_amounts(size, peak, reference.name), *ratios(seconds), *missing]
     title = f"Loss and gradient, {size}x{size}, precision={precision}"
     return {"title": title, "conditions": bench.conditions, "rows": rows, "notes": notes}
 
 
 def _built(stack: ExitStack, wanted: Sequence[Variant], reference: Reference) -> tuple[dict[str, Checked], list[str]]:
-    """The variants that could be built, and why others couldn't: PyTorch's compiler needs one for C++."""
-    built, missing = {}, []
+    """The variants that could be built, all of them checked, and a note on each that couldn't."""
+    checked: dict[str, Checked] = {}
+    missing: list[str] = []
     for variant in wanted:
-        process = stack.enter_context(started(variant))
-        try:
-            build = process.ask("build", **variant.request)
-        except WorkerError as error:
-            if variant.ours:
-                raise
-            missing.append(f"Not measured: {error}")
-            continue
-        if variant.name == DIRECT:
-            reference.learn(process, build["loss"])
-        built[variant.name] = reference.check(process, build)
-    return built, missing
+        if built := build(stack, variant, missing):
+            process, answer = built
+            peak_bytes = process.peak_bytes  # before anything but evaluating adds to it
+            if variant.name == DIRECT:
+                reference.learn(process, answer["loss"])
+            checked[variant.name] = reference.check(process, answer, peak_bytes)
+    return checked, missing
 
 
 def _sample(checked: Checked, reference: Reference, seconds: float) -> dict[str, Any]:
     """About as many evaluations as asked for seconds of; what was timed must have computed the loss, too."""
-    count = min(max(ceil(seconds / checked.build["seconds"]), 1), _LONGEST)
+    count = min(max(math.ceil(seconds / checked.build["seconds"]), 1), _LONGEST)
     answer = checked.worker.ask("evaluate", evaluations=count)
     check_loss(checked.worker.name, answer["loss"], reference.loss, reference.allowed)
     return answer
@@ -114,7 +112,7 @@ def _row(name: str, checked: Checked, answers: Sequence[dict[str, Any]], size: i
         "share of peak": needed / median(seconds) / peak,
         "executed share": executed / median(seconds) / peak if "winograd" in name else None,
         "compile s": checked.build["compile"],
-        "peak MiB": checked.worker.peak_bytes / _MIB,
+        "peak MiB": checked.peak_bytes / _MIB,
         "device MiB": device / _MIB if device else None,
         "loss error": checked.loss_error,
         "cosine": checked.cosine,
@@ -129,9 +127,8 @@ def _amounts(size: int, peak: float, reference: str) -> str:
     )
 
 
-def _ratios(taken: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Of each of nstjax' variants to PyTorch's fastest."""
-    seconds = {name: [each["seconds"] for each in answers] for name, answers in taken.items()}
+def ratios(seconds: Mapping[str, Sequence[float]]) -> list[str]:
+    """A note on each of nstjax' variants, beside PyTorch's fastest."""
     theirs = [name for name in seconds if name.startswith("PyTorch")]
     if not theirs:
         return ["PyTorch was not measured"]
@@ -147,20 +144,23 @@ def speedup(name: str, seconds: Sequence[float], other: str, others: Sequence[fl
 
 
 def memory(bench: Bench, precision: str) -> Entry:
-    """Peak resident memory of one evaluation, each variant alone in a fresh process. Raises WrongAnswerError, WorkerError."""
+    """Peak resident memory of one evaluation, each variant alone in a fresh process."""
     rows: dict[str, Row] = {}
+    missing: list[str] = []
     for size in bench.options.sizes:
-        loss = None
+        loss = math.nan
         for variant in variants(bench, size, precision):
-            with started(variant) as process:
-                build = process.ask("build", **variant.request)
-                peak = process.ask("evaluate", evaluations=1).get("device_peak_bytes")
+            with ExitStack() as stack:
+                if not (built := build(stack, variant, missing)):
+                    continue
+                process, answer = built
+                device = process.ask("evaluate", evaluations=1).get("device_peak_bytes")
                 row = rows.setdefault(variant.name, {"variant": variant.name})
                 row[f"{size} px, MiB"] = process.peak_bytes / _MIB
-                row[f"{size} px, device MiB"] = peak / _MIB if peak else None
+                row[f"{size} px, device MiB"] = device / _MIB if device else None
                 if variant.name == DIRECT:
                     process.ask("export", path=problem_file(bench, size, precision))
-                    loss = build["loss"]
-                check_loss(variant.name, build["loss"], loss, TOLERANCES[precision][0])
+                    loss = answer["loss"]
+                check_loss(variant.name, answer["loss"], loss, TOLERANCES[precision][0])
     title = f"Peak memory of a process that evaluates once, precision={precision}"
-    return {"title": title, "conditions": bench.conditions, "rows": list(rows.values()), "notes": []}
+    return {"title": title, "conditions": bench.conditions, "rows": list(rows.values()), "notes": missing}

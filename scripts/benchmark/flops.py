@@ -11,12 +11,12 @@ _WINOGRAD_CHANNELS = 64
 
 
 def direct(height: int, width: int) -> float:
-    """Operations of the direct algorithm: each convolution and its input's gradient, and the Gram matrices with theirs."""
+    """Operations of the direct algorithm: convolutions and Gram matrices, and the gradients of their inputs."""
     return sum(operations for _, _, operations in _convolutions(height, width)) + _grams(height, width)
 
 
 def winograd(height: int, width: int) -> float:
-    """Operations in the products alone, with Winograd's algorithm where nstjax uses it; its transforms aren't counted."""
+    """Operations of products alone, with Winograd's algorithm where nstjax uses it; its transforms aren't counted."""
     convolutions = sum(
         operations / (_SAVED if channels >= _WINOGRAD_CHANNELS else 1)
         for _, channels, operations in _convolutions(height, width)

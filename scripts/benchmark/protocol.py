@@ -1,4 +1,4 @@
-"""A worker's half of the conversation: one JSON object a line, a request in and an answer out. Standard library only."""
+"""A worker's half of the conversation: a JSON object a line, a request in and an answer out. Standard library only."""
 
 import json
 import os

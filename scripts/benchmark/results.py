@@ -51,7 +51,8 @@ def _section(entry: Entry) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """A Markdown table with a column for every key of any row that has a value somewhere."""
-    columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if value is not None))
+    keys = dict.fromkeys(key for row in rows for key in row)
+    columns = [key for key in keys if any(row.get(key) is not None for row in rows)]
     lines = [columns, ["---" if columns.index(column) == 0 else "--:" for column in columns]]
     lines += [[_text(column, row.get(column)) for column in columns] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

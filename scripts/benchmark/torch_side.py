@@ -1,4 +1,4 @@
-"""The worker that runs PyTorch: the same network and loss, and the pastiche program. Imports nothing of nstjax or JAX."""
+"""The worker that runs PyTorch: the same network and loss, and the pastiche program. It needs no JAX, no nstjax."""
 
 import time
 import warnings
@@ -32,7 +32,8 @@ class Side:
     def build(self, problem: str, mode: str, layout: str, precision: str, threads: int) -> dict[str, float]:
         """Compiles what `evaluate` runs."""
         _set_up(precision, threads)
-        self.loss, pictures = _loss(problem, LAYOUTS[layout], precision)
+        self.layout = LAYOUTS[layout]
+        self.loss, pictures = _loss(problem, self.layout, precision)
         self.loss, self.content = MODES[mode](self.loss), pictures["content"]
         self.image = pictures["image"].requires_grad_()
         first, _ = self._evaluated(1)
@@ -51,13 +52,13 @@ class Side:
 
     def loop(self, evaluations: int) -> dict[str, float]:
         """torch's L-BFGS from the content picture, pixels from 0 to 255, as gatys2016 has it."""
-        image = (255 * self.content).requires_grad_()
+        image = (255 * self.content).contiguous().requires_grad_()  # LBFGS can't flatten channels-last
         optimizer = torch.optim.LBFGS([image], max_iter=1, tolerance_grad=0, tolerance_change=0)
         losses = []
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()
-            loss = self.loss(image / 255)
+            loss = self.loss((image / 255).contiguous(memory_format=self.layout))
             loss.backward()
             losses.append(loss.detach().clone())
             return loss
@@ -109,7 +110,7 @@ def _loss(problem: str, layout: torch.memory_format, precision: str) -> tuple[Ca
     """The loss of an image `1 3 h w`, and the pictures by name."""
     with np.load(problem) as file:
         arrays = {name: file[name] for name in file}
-    weights = dict(zip(arrays.pop("terms").tolist(), arrays.pop("weights").tolist()))
+    weights = dict(zip(arrays.pop("terms").tolist(), arrays.pop("weights").tolist(), strict=True))
     pictures = {name: _placed(arrays[name][None], (0, 3, 1, 2), layout) for name in ("image", "content", "style")}
     network = _network(arrays, layout, precision)
     terms = [(*name.split("/"), weight) for name, weight in weights.items() if weight]
@@ -119,7 +120,7 @@ def _loss(problem: str, layout: torch.memory_format, precision: str) -> tuple[Ca
 
     def loss(image: torch.Tensor) -> torch.Tensor:
         features, total = network(image), 0
-        for (kind, layer, weight), target in zip(terms, targets):
+        for (kind, layer, weight), target in zip(terms, targets, strict=True):
             total = total + weight * functional.mse_loss(STATISTICS[kind](features[layer]), target)
         return total
 
@@ -133,7 +134,7 @@ def _network(arrays: dict, layout: torch.memory_format, precision: str) -> Calla
     biases = [torch.tensor(arrays[f"{name}/bias"], device=DEVICE) for name in names]
     scale, mean, std = (torch.tensor(arrays[name], device=DEVICE).view(-1, 1, 1) for name in ("scale", "mean", "std"))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    layers = [(name, k.to(dtype), b.to(dtype)) for name, k, b in zip(names, kernels, biases)]
+    layers = [(name, k.to(dtype), b.to(dtype)) for name, k, b in zip(names, kernels, biases, strict=True)]
 
     def features(image: torch.Tensor) -> dict:
         x, found = ((image * scale - mean) / std).to(dtype), {}

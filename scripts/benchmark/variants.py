@@ -2,13 +2,13 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from benchmark import machine
-from benchmark.workers import Worker, worker
+from benchmark.workers import Worker, WorkerError, worker
 
 PRESET = "gatys2016"
 DIRECT = "nstjax direct"  # exports the problem for the others
@@ -86,14 +86,19 @@ def variants(bench: Bench, size: int, precision: str, **more: Any) -> list[Varia
     return [each for each in ours + theirs if each.name == DIRECT or any(part in each.name for part in wanted)]
 
 
-@contextmanager
-def started(variant: Variant) -> Iterator[Worker]:
-    """The variant's worker. PyTorch gets an empty cache of compilations, as nstjax' has none."""
-    with (
-        TemporaryDirectory(prefix="nstjax-bench-") as cache,
-        worker(variant.name, variant.python, variant.side, TORCHINDUCTOR_CACHE_DIR=cache) as process,
-    ):
-        yield process
+def build(stack: ExitStack, variant: Variant, missing: list[str]) -> tuple[Worker, dict[str, float]] | None:
+    """Starts a variant and has it compile. One of PyTorch's that can't be built (it takes a C++ compiler) is noted.
+
+    Raises WorkerError: it is one of ours.
+    """
+    process = stack.enter_context(worker(variant.name, variant.python, variant.side))
+    try:
+        return process, process.ask("build", **variant.request)
+    except WorkerError as error:
+        if variant.ours:
+            raise
+        missing.append(f"not measured: {error}")
+    return None
 
 
 def _changes(bench: Bench, size: int, precision: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -63,12 +64,14 @@ class Worker:
 
 @contextlib.contextmanager
 def worker(name: str, python: str, module: str, **environment: str) -> Iterator[Worker]:
-    """A worker of one of this folder's sides, `module`, as long as the context lasts."""
-    process = Worker(name, [python, "-m", f"benchmark.{module}"], **environment)
-    try:
-        yield process
-    finally:
-        process.close()
+    """A worker of one of this folder's sides, as long as the context lasts, with nothing compiled before."""
+    with TemporaryDirectory(prefix="nstjax-bench-") as empty:
+        cold = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_CACHE_DIR": empty}
+        process = Worker(name, [python, "-m", f"benchmark.{module}"], **cold, **environment)
+        try:
+            yield process
+        finally:
+            process.close()
 
 
 def surroundings(**environment: str) -> dict[str, str]:
