@@ -217,6 +217,7 @@ def test_variants_that_agree_are_compared(tmp_path: Path) -> None:
         ("evaluation", {"timed": 0.5}, "its loss is 0.5, the reference's 1"),
         ("evaluation", {"cosine": 0.99}, "its gradient's cosine with the reference's is 0.9900000"),
         ("memory", {"built": 1.001}, "its loss is 1.001"),
+        ("loop", {"built": 1.001}, "its loss is 1.001"),
         ("loop", {"timed": 1.5}, "its loss is 1.5"),
     ],
 )

@@ -1,6 +1,7 @@
 """Whole runs: 500 evaluations of gatys2016, the programs from start to end, and the time to a loss."""
 
 import csv
+import math
 import os
 import re
 import subprocess
@@ -15,14 +16,13 @@ from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from benchmark import machine
-from benchmark.checks import WHOLE_RUN, check_loss, difference
+from benchmark.checks import SETTLED, TOLERANCES, WHOLE_RUN, check_loss, difference
 from benchmark.evaluation import ratios, speedup
 from benchmark.results import Entry, Row
 from benchmark.variants import DIRECT, PRESET, Bench, build, problem_file, variants
 from benchmark.workers import WorkerError, in_turn, surroundings, worker
 
 _MIB = 2**20
-_SETTLED = 50  # evaluations after which two correct runs have the same loss, about
 _PASTICHE = 500  # evaluations whose loss `target` asks for
 _SAMPLE = 25  # of these, timed in each round
 
@@ -31,12 +31,14 @@ def loop(bench: Bench, size: int, precision: str) -> Entry:
     """A whole L-BFGS run of gatys2016 at one size, start-up and compilation excluded."""
     count = bench.options.evaluations
     with ExitStack() as stack:
-        loops, missing = {}, []
+        loops, missing, loss = {}, [], math.nan
         for variant in variants(bench, size, precision, **{"schedule.steps": [count - 1]}):
             if built := build(stack, variant, missing):
-                process, _ = built
+                process, answer = built
                 if variant.name == DIRECT:
                     process.ask("export", path=problem_file(bench, size, precision))
+                    loss = answer["loss"]
+                check_loss(variant.name, answer["loss"], loss, TOLERANCES[precision][0])
                 loops[variant.name] = partial(process.ask, "loop", **({} if variant.ours else {"evaluations": count}))
         taken = in_turn(loops, bench.options.rounds)
     direct = median(each["loss"] for each in taken[DIRECT])
@@ -49,7 +51,7 @@ def loop(bench: Bench, size: int, precision: str) -> Entry:
 
 def _loop_row(name: str, answers: Sequence[Mapping[str, float]], direct: float, count: int) -> Row:
     loss, seconds = median(each["loss"] for each in answers), [each["seconds"] for each in answers]
-    if count >= _SETTLED:
+    if count >= SETTLED:
         check_loss(name, loss, direct, WHOLE_RUN)
     return {"variant": name, **_spread(seconds), "loss": loss, "loss error": difference(loss, direct)}
 
@@ -83,7 +85,7 @@ def program(bench: Bench, size: int) -> Entry:
 
 def _check_program(name: str, losses: Mapping[int, float], theirs: Mapping[int, float], steps: int) -> None:
     check_loss(f"{name}, first evaluation", losses[1], theirs[1], 1e-3)
-    if steps >= _SETTLED:
+    if steps >= SETTLED:
         check_loss(f"{name}, evaluation {steps}", losses[steps], theirs[steps], WHOLE_RUN)
 
 
