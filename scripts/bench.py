@@ -4,7 +4,7 @@
     memory       peak memory of a process that evaluates once, by size
     loop         a whole gatys2016 run of --evaluations, after compiling
     program      `python -m nstjax.train preset=pastiche` and `python -m pastiche`, from start to end (needs Hydra)
-    target       time until preset=default has reached the loss of pastiche's 500th evaluation
+    target       time until a coarse-to-fine run has the loss of pastiche's 500th evaluation
     all          everything that there are programs for; `target` only with --full or --target-loss
 
 Each variant is a process of its own; they are measured in turn, and medians are compared. A variant whose loss or

@@ -62,8 +62,8 @@ def test_presets_are_those_of_the_command_line(preset: str) -> None:
     from benchmark import presets
 
     assert presets.config(preset) == train.compose([f"preset={preset}"])
-    changed = train.compose([f"preset={preset}", "size=99", "content.path=a.png", "runtime.convolution=direct"])
-    changes = {"size": 99, "content.path": "a.png", "runtime.convolution": "direct"}
+    changes = {"size": 99, "content.path": "a.png", "runtime.convolution": "direct", "schedule": "coarse_to_fine"}
+    changed = train.compose([f"preset={preset}", *(f"{key}={value}" for key, value in changes.items())])
     assert presets.config(preset, changes) == changed
 
 

@@ -22,13 +22,17 @@ _Loader.add_implicit_resolver(
 
 
 def config(preset: str, changes: Mapping[str, Any] | None = None) -> Config:
-    """The preset, with changes by dotted key: {"size": 256, "content.path": "me.jpg"}."""
+    """The preset, with changes by dotted key or by group: {"size": 256, "content.path": "me.jpg", "init": "noise"}."""
+    changes = changes or {}
     body = _read(f"preset/{preset}")
     groups = {**_groups(_read("config")["defaults"]), **_groups(body.pop("defaults", []), "override /")}
-    groups.pop("preset", None)
+    groups.pop("preset")
+    groups |= {key: changes[key] for key in groups if key in changes}
     values: dict[str, Any] = {group: _read(f"{group}/{choice}") for group, choice in groups.items()}
     _merge(values, body)
-    for key, value in (changes or {}).items():
+    for key, value in changes.items():
+        if key in groups:
+            continue
         for part in reversed(key.split(".")):
             value = {part: value}
         _merge(values, value)
