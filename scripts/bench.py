@@ -49,7 +49,7 @@ def entries(context: Bench) -> Iterator[tuple[str, Entry]]:
     options = context.options
     every, torch = options.command == "all", bool(options.torch_python)
     for precision in options.precision:
-        for size in options.sizes if every or options.command == "evaluation" else ():
+        for size in context.sizes if every or options.command == "evaluation" else ():
             yield f"evaluation {size} {precision}", evaluation.evaluation(context, size, precision)
         if every or options.command == "memory":
             yield f"memory {precision}", evaluation.memory(context, precision)
@@ -66,7 +66,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=COMMANDS)
     add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="sides of `evaluation` and `memory`, in pixels")
+    add(
+        "--sizes", type=int, nargs="+", help="sides of `evaluation` and `memory` (default: 256 512 1024, 2048 on a GPU)"
+    )
     add("--size", type=int, default=512, help="of `loop`, `program` and `target`")
     add("--precision", nargs="+", choices=TOLERANCES, default=["highest"], help="of convolutions, on a GPU")
     add("--rounds", type=int, default=5, help="samples of each variant, taken in turn")

@@ -20,7 +20,8 @@ PRETENDER = """#!{python}
 import json, sys
 for line in sys.stdin:
     request = json.loads(line)
-    answer = {{"device": "cpu", "versions": {{"version": "0"}}, "compile": 1, "seconds": {seconds}, "flops": 1e9}}
+    answer = {{"compile": 1, "seconds": {seconds}, "flops": 1e9}}
+    answer |= {{"platform": "cpu", "device": "cpu", "versions": {{"version": "0"}}}}
     answer |= {{name: name for name in ("content", "style", "square_content", "square_style")}}
     answer["loss"] = {{"build": {built}, "evaluate": {timed}, "loop": {timed}}}.get(request["do"], 1)
     if request["do"] == "gradient":

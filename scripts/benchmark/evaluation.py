@@ -147,7 +147,7 @@ def memory(bench: Bench, precision: str) -> Entry:
     """Peak resident memory of one evaluation, each variant alone in a fresh process."""
     rows: dict[str, Row] = {}
     missing: list[str] = []
-    for size in bench.options.sizes:
+    for size in bench.sizes:
         loss = math.nan
         for variant in variants(bench, size, precision):
             with ExitStack() as stack:

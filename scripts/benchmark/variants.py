@@ -13,6 +13,7 @@ from benchmark.workers import Worker, WorkerError, worker
 PRESET = "gatys2016"
 DIRECT = "nstjax direct"  # exports the problem for the others
 _ALGORITHMS = ("direct", "winograd")
+_SIZES = (256, 512, 1024)
 _LAYOUTS = ("NCHW", "channels-last")
 
 
@@ -24,6 +25,7 @@ class Bench(NamedTuple):
         folder: for files that workers exchange; gone at the end.
         pictures: files of the photograph and the painting, and of square parts of them, by role.
         conditions: where and when, in one line.
+        sizes: sides in pixels of `evaluation` and `memory`.
         modes: PyTorch's that are tried on this device; none if there is no PyTorch.
     """
 
@@ -31,6 +33,7 @@ class Bench(NamedTuple):
     folder: Path
     pictures: Mapping[str, str]
     conditions: str
+    sizes: tuple[int, ...]
     modes: tuple[str, ...]
 
 
@@ -60,7 +63,8 @@ def bench(options: Namespace) -> Iterator[Bench]:
         modes = () if not options.torch_python else ("eager", "compiled")
         if modes and abouts[-1]["device"] != "cpu":
             modes += ("CUDA graphs",)
-        yield Bench(options, Path(folder), pictures, machine.conditions(abouts), modes)
+        sizes = tuple(options.sizes or (_SIZES if abouts[0]["platform"] == "cpu" else (*_SIZES, 2048)))
+        yield Bench(options, Path(folder), pictures, machine.conditions(abouts), sizes, modes)
 
 
 def problem_file(bench: Bench, size: int, precision: str) -> str:
