@@ -91,10 +91,9 @@ def run(config: Config, folder: Path) -> Path:
     return path
 
 
-def chunks(config: Config, problem: Problem, place: Place) -> Iterator[Chunk]:
+def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator[Chunk]:  # noqa: B008
     """All evaluations of a run from a place on, scale after scale."""
     state = None
-    network = problem.network._replace(prepared=problem.prepared)
     for stage in stages(config, problem, first=place.scale):
         if place.saved and stage.number == place.scale:
             done, start = place.done, _restored(place.saved, stage)
@@ -102,7 +101,7 @@ def chunks(config: Config, problem: Problem, place: Place) -> Iterator[Chunk]:
             done, start = 0, begin(config, problem, stage, state)
         state = start  # where a saved scale has nothing left to do
         for state, records in optimize.optimize(
-            start, network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+            start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
             objective=problem.objective, optimizer=stage.optimizer,
             average=config.optimizer.average, pause_every=config.preview_every, done=done,
         ):  # fmt: skip
@@ -159,7 +158,7 @@ def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:
 
     def measure(image: jax.Array) -> tuple[float, dict[str, float]]:
         total, terms = optimize.measure(
-            image, problem.network, chunk.stage.targets, problem.weights, objective=problem.objective
+            image, problem.plain_network, chunk.stage.targets, problem.weights, objective=problem.objective
         )
         return float(total), {name: float(value) for name, value in terms.items()}
 

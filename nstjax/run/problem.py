@@ -1,7 +1,7 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -41,9 +41,13 @@ class Problem(NamedTuple):
     init: Source | None
     weights_file: Path
     network: Network
-    prepared: Mapping[str, Any]  # of the network, for the loop: what is computed once isn't worth compiling that for
     objective: objective.Objective
     weights: objective.Weights
+
+    @property
+    def plain_network(self) -> Network:
+        """Without prepared kernels: for what is computed only once, their programs aren't worth compiling."""
+        return self.network._replace(prepared={})
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the files that the run was made from."""
@@ -86,26 +90,23 @@ def prepare(config: Config) -> Problem:
     compared = objective.from_config(config.objective, _extractor(config))
     status, layers = weights_file.stat(), up_to_deepest(compared.layers)
     version = (status.st_size, status.st_mtime_ns)
-    network, prepared = _network(weights_file, version, layers, config.runtime.convolution)
+    network = _network(weights_file, version, layers, config.runtime.convolution)
     return Problem(
         content,
         styles,
         init,
         weights_file,
         network=network,
-        prepared=prepared,
         objective=compared,
         weights=objective.weights_from_config(config.objective),
     )
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep have one network
-def _network(
-    file: Path, version: tuple[int, int], layers: tuple[str, ...], algorithm: str
-) -> tuple[Network, Mapping[str, Any]]:
-    """The network of a version of a file, and what `convolution.prepare` makes of its layers."""
+def _network(file: Path, version: tuple[int, int], layers: tuple[str, ...], algorithm: str) -> Network:
+    """The network of a version of a file, with what `convolution.prepare` makes of its layers."""
     network = weights.read(file)
-    return network, convolution.prepare(network.params, layers, algorithm)
+    return network._replace(prepared=convolution.prepare(network.params, layers, algorithm))
 
 
 def _check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
@@ -139,7 +140,7 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
         shape = _content_shape(config, problem.content, share)
         content = _resized(config, problem.content, shape)
         styles = [_resized(config, style, _style_shape(config, style, shape)) for style in problem.styles]
-        targets = objective.make_targets(problem.network, content, styles, blend, objective=problem.objective)
+        targets = objective.make_targets(problem.plain_network, content, styles, blend, objective=problem.objective)
         yield Stage(index, steps, _optimizer(config, steps), content, targets)
 
 

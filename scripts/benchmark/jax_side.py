@@ -120,6 +120,8 @@ def _job(preset: str, changes: Changes) -> Job:
     precision = "default" if config.runtime.precision == "bf16" else config.runtime.precision
     jax.config.update("jax_default_matmul_precision", precision)
     problem = problems.prepare(config)
+    if config.runtime.convolution == "winograd" and not problem.network.prepared:
+        raise RuntimeError("Winograd's kernels are not there: this would measure direct convolution")
     return Job(config, problem, next(problems.stages(config, problem)))
 
 
@@ -131,7 +133,7 @@ def _style(preset: str, changes: Changes, job: Job) -> Image:
 def _judged(job: Job, image: Image) -> float:
     shape = job.stage.content.shape
     image = image if image.shape == shape else scales.enlarged(image, *shape[:2])
-    network, weights = job.problem.network, job.problem.weights
+    network, weights = job.problem.plain_network, job.problem.weights
     return float(optimize.measure(image, network, job.stage.targets, weights, objective=job.problem.objective)[0])
 
 
