@@ -144,10 +144,11 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How it is computed: what changes the seconds, and no more than the last digits of the result."""
+    """How it is computed: what changes the seconds, and the digits of the result but not the picture."""
 
     convolution: str = one_of("auto", "direct", "winograd")  # auto: Winograd's algorithm on a CPU, direct elsewhere
-    precision: str = one_of("highest", "high", "default", "bf16")  # of convolutions, on devices that have a choice
+    # Of convolutions: float32, then what the device has that is faster (TF32, say); bf16: features in bfloat16, anywhere.
+    precision: str = one_of("highest", "high", "default", "bf16")
 
 
 @dataclass(frozen=True)
