@@ -27,7 +27,7 @@ _FACTS, _KEPT = "facts", 2
 Arrays = dict[str, np.ndarray]
 
 
-class _Damaged(Exception):
+class _DamagedError(Exception):
     pass
 
 
@@ -67,7 +67,7 @@ def newest(folder: Path) -> Checkpoint | None:
         for path in _newest_first(folder):
             try:
                 return _read(path)
-            except _Damaged as error:
+            except _DamagedError as error:
                 log.warning("the checkpoint %s is damaged (%s); trying the one before", path, error)
     except OSError as error:
         where, remedy = error.filename or folder, "mend that, or leave out resume=true to start anew"
@@ -132,7 +132,7 @@ def _read(path: Path) -> Checkpoint:
     except Exception as error:  # what a damaged zip file, array or text raises is anyone's guess
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which seeking to a damaged offset raises
             raise
-        raise _Damaged(_first_line(error)) from error
+        raise _DamagedError(_first_line(error)) from error
     return Checkpoint(path, content["facts"], arrays)
 
 
