@@ -1,9 +1,11 @@
 """Checkpoints: a tree of arrays and the facts about it, in one file that is read back to the bit or refused.
 
 A checkpoint is an `.npz` file: an array for each leaf, under its path in the tree (`jax.tree_util.keystr`), and the
-facts as JSON, with the SHA-256 of everything. Reading one runs no code (no pickles).
+facts as JSON, with the SHA-256 of everything. Types that NumPy itself doesn't have (bfloat16) are in it as unsigned
+integers of the same bits. Reading one runs no code (no pickles).
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -25,6 +27,10 @@ _FACTS, _KEPT = "facts", 2
 Arrays = dict[str, np.ndarray]
 
 
+class _DamagedError(Exception):
+    pass
+
+
 class Checkpoint(NamedTuple):
     """What one file holds."""
 
@@ -42,7 +48,8 @@ def save(folder: Path, number: int, tree: Any, facts: Mapping[str, Any]) -> None
     Raises:
         OSError: a full disk, say; the checkpoints before it are still there.
     """
-    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    arrays = {jax.tree_util.keystr(path): _storable(np.asarray(leaf)) for path, leaf in leaves}
     text = json.dumps({"facts": facts, "sha256": _digest(arrays, facts)})
     with files.atomic(folder / f"{number:08d}.npz") as temporary, open(temporary, "wb") as file:
         np.savez(file, **{_FACTS: np.frombuffer(text.encode(), np.uint8)}, **arrays)  # type: ignore[arg-type]
@@ -51,12 +58,20 @@ def save(folder: Path, number: int, tree: Any, facts: Mapping[str, Any]) -> None
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The newest sound checkpoint of a folder; one that is damaged is passed over with a warning in the log."""
-    for path in _newest_first(folder):
-        try:
-            return _read(path)
-        except Exception as error:  # what a damaged zip file, array or text raises is anyone's guess
-            log.warning("the checkpoint %s is damaged (%s); trying the one before", path, _first_line(error))
+    """The newest sound checkpoint of a folder; one that is damaged is passed over with a warning in the log.
+
+    Raises:
+        UserError: one can't be read, which says nothing of whether it is sound.
+    """
+    try:
+        for path in _newest_first(folder):
+            try:
+                return _read(path)
+            except _DamagedError as error:
+                log.warning("the checkpoint %s is damaged (%s); trying the one before", path, error)
+    except OSError as error:
+        where, remedy = error.filename or folder, "mend that, or leave out resume=true to start anew"
+        raise UserError(f"{where}: can't be read ({error.strerror or error}); {remedy}") from error
     return None
 
 
@@ -74,7 +89,7 @@ def remove(folder: Path) -> None:
 
 
 def restore(checkpoint: Checkpoint, template: Any) -> Any:
-    """The saved tree, as arrays of JAX.
+    """The saved tree, as arrays of JAX; the checkpoint's own are dropped one by one, for they are large.
 
     Args:
         template: a tree of the same structure, of arrays or their shapes and types.
@@ -83,7 +98,7 @@ def restore(checkpoint: Checkpoint, template: Any) -> Any:
         UserError: the file holds another tree: a leaf too many or too few, another shape or type.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    expected = {jax.tree_util.keystr(path): (tuple(leaf.shape), str(leaf.dtype)) for path, leaf in leaves}
+    expected = {jax.tree_util.keystr(path): (tuple(leaf.shape), str(_stored(leaf.dtype))) for path, leaf in leaves}
     found = {key: (array.shape, str(array.dtype)) for key, array in checkpoint.arrays.items()}
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
@@ -91,15 +106,33 @@ def restore(checkpoint: Checkpoint, template: Any) -> Any:
                 f"{checkpoint.path} holds {_described(found, key)}, this run needs {_described(expected, key)}; "
                 f"leave out resume=true to start anew"
             )
-    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(checkpoint.arrays[key]) for key in expected])
+    types = [leaf.dtype for _, leaf in leaves]
+    restored = [jnp.asarray(checkpoint.arrays.pop(key).view(t)) for key, t in zip(expected, types, strict=True)]
+    return jax.tree_util.tree_unflatten(structure, restored)
+
+
+def _stored(dtype: np.dtype) -> np.dtype:
+    """The type in the file of what has this one in the tree."""
+    return dtype if dtype.isbuiltin == 1 else np.dtype(f"uint{8 * dtype.itemsize}")
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    return array.view(_stored(array.dtype))
 
 
 def _read(path: Path) -> Checkpoint:
-    with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    content = json.loads(arrays.pop(_FACTS).tobytes())
-    if content["sha256"] != _digest(arrays, content["facts"]):
-        raise ValueError("its sha256 is another")
+    try:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        content = json.loads(arrays.pop(_FACTS).tobytes())
+        if content["sha256"] != _digest(arrays, content["facts"]):
+            raise ValueError("its sha256 is another")
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged zip file, array or text raises is anyone's guess
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which seeking to a damaged offset raises
+            raise
+        raise _DamagedError(_first_line(error)) from error
     return Checkpoint(path, content["facts"], arrays)
 
 
@@ -112,7 +145,10 @@ def _digest(arrays: Arrays, facts: Mapping[str, Any]) -> str:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.glob("*.npz") if path.stem.isdecimal()), key=_number, reverse=True)
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.suffix == ".npz")  # unlike `glob`, says what it may not list
+    return sorted((path for path in found if path.stem.isdecimal()), key=_number, reverse=True)
 
 
 def _number(path: Path) -> int:

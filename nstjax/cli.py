@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"nstjax: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("nstjax: interrupted", file=sys.stderr)
+        return 130
 
 
 def _paint(options: argparse.Namespace) -> int:

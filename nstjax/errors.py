@@ -20,10 +20,10 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes:
         code: the exit code by which shells know the signal: 130 for Ctrl-C, 143 for SIGTERM.
-        picture: the best one so far.
+        picture: the best one so far; None before the first.
     """
 
-    def __init__(self, signal_number: int, picture: Path) -> None:
+    def __init__(self, signal_number: int, picture: Path | None) -> None:
         super().__init__()
         self.code, self.picture = 128 + signal_number, picture
 

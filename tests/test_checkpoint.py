@@ -2,6 +2,10 @@
 
 import logging
 import os
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from permissions import binding
+from small_runs import environment
 
 from nstjax import checkpoint, optimize, optimizers
 from nstjax.errors import UserError
@@ -43,9 +49,10 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-leaves = arrays.arrays(
-    st.sampled_from([np.float32, np.int32, np.uint8, np.bool_]),
-    arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+shapes = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+leaves = st.one_of(
+    arrays.arrays(st.sampled_from([np.float32, np.int32, np.uint8, np.bool_]), shapes),
+    arrays.arrays(np.uint16, shapes).map(lambda bits: bits.view(jnp.bfloat16)),
 )
 
 
@@ -62,16 +69,20 @@ def test_any_tree_comes_back_to_the_bit_with_its_facts(tmp_path_factory, several
     assert same(again, whole)
 
 
-@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
-def test_the_state_of_every_optimizer_comes_back(name, tmp_path):
-    """A template of shapes is enough."""
-    optimizer, image = optimizers.create(name, {}, 5), tree().image
+@pytest.mark.parametrize(
+    ("name", "parameters"), [*((name, {}) for name in optimizers.OPTIMIZERS), ("lbfgs", {"half_history": True})]
+)
+def test_the_state_of_every_optimizer_comes_back(name, parameters, tmp_path):
+    """A template of shapes is enough. None of the checkpoint's own arrays is kept alive."""
+    optimizer, image = optimizers.create(name, parameters, 5), tree().image
 
     def start(image):
         return optimize.start(image, optimizer.init(image))
 
     checkpoint.save(tmp_path, 1, start(image), {})
-    assert same(checkpoint.restore(checkpoint.newest(tmp_path), jax.eval_shape(start, image)), start(image))
+    found = checkpoint.newest(tmp_path)
+    assert same(checkpoint.restore(found, jax.eval_shape(start, image)), start(image))
+    assert not found.arrays
 
 
 def test_the_last_two_are_kept_and_the_newest_is_found(tmp_path):
@@ -123,6 +134,52 @@ def test_damage_is_said_in_the_log(tmp_path, caplog):
     assert f"the checkpoint {path} is damaged (Bad CRC-32" in caplog.text
     (tmp_path / "00000001.npz").write_bytes(b"")
     assert checkpoint.newest(tmp_path) is None
+
+
+@contextmanager
+def no_more_files():
+    """No file can be opened: EMFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("trouble", ["a file", "its folder", "too many open files"])
+def test_what_cannot_be_read_is_not_damage(trouble, tmp_path, caplog):
+    """And it is no reason to begin anew, which removes it."""
+    path = saved(tmp_path / "checkpoints", 1, 2) / "00000002.npz"
+    if trouble == "a file":
+        path.chmod(0)
+    if trouble == "its folder":
+        path.parent.chmod(0o111)
+    within = no_more_files() if trouble == "too many open files" else binding()
+    with pytest.raises(UserError, match=r"can't be read \(.+\); mend that, or leave out resume=true") as error, within:
+        checkpoint.newest(path.parent)
+    assert "\n" not in str(error.value)
+    assert not caplog.records
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    assert checkpoint.newest(path.parent).facts == {"number": 2}
+
+
+def test_too_little_memory_is_not_damage(tmp_path):
+    """Here all that the process has may be no more than it has now."""
+    checkpoint.save(tmp_path, 1, {"large": np.zeros(400_000_000, np.uint8)}, {})
+    code = f"""
+import resource
+from pathlib import Path
+from nstjax import checkpoint
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
+checkpoint.newest(Path({str(tmp_path)!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr.splitlines()[-1]
+    assert "damaged" not in done.stderr
 
 
 def test_a_part_from_another_checkpoint_is_damage_although_it_is_sound_by_itself(tmp_path):

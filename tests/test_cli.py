@@ -1,6 +1,7 @@
 """`nstjax photo.jpg painting.jpg -o out.png`: file names of any kind, and mistakes said in one line before any work."""
 
 import re
+import signal
 
 import pytest
 from bad_pictures import png
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from small_runs import SMALL, at_step, in_process, interrupted, manifest, picture, pixels, truncated
 
-from nstjax import assets
+from nstjax import assets, cli
 from nstjax import run as nstjax_run
 from nstjax.cli import main, quote
 
@@ -251,3 +252,8 @@ def test_a_wrong_call_shows_how_to_call_it(arguments, nstjax, capsys):
         nstjax(*arguments)
     assert end.value.code == 2
     assert capsys.readouterr().err.startswith("usage: nstjax ")
+
+
+def test_ctrl_c_outside_of_a_run_is_one_line(nstjax, monkeypatch):
+    monkeypatch.setattr(cli, "_check_overrides", lambda _: signal.default_int_handler(signal.SIGINT, None))
+    assert nstjax("grace_hopper", "starry") == (130, "", "nstjax: interrupted\n")

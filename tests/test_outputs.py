@@ -158,26 +158,40 @@ def test_of_a_full_disk_the_history_has_whole_rows(tmp_path):
 
 def known(out):
     """All that the origin of a run's picture is made of."""
-    out.manifest |= {"pictures": {}, "weights": {"sha256": "1"}, "device": "cpu: cpu"}
+    out.manifest |= {"pictures": {}, "weights": {"sha256": "1"}, "device": "cpu: cpu", "environment": {"threads": 2}}
     return out
 
 
-def test_on_a_full_disk_earlier_checkpoints_survive(tmp_path):
+def test_on_a_full_disk_a_run_goes_on_and_earlier_checkpoints_survive(tmp_path, caplog):
     def fills_the_disk():
         with RunFolder(tmp_path, Config(checkpoint=CheckpointConfig(0.0))) as out:
             known(out).record(RECORDS, scale=0, first_step=0)
             out.checkpoint(IMAGE, Place(0, 2), now=False)
             out.record(RECORDS, scale=0, first_step=2)
             with largest_file(4000):
-                out.checkpoint(IMAGE, Place(0, 4), now=False)
+                for now in (False, False, True):
+                    out.checkpoint(IMAGE, Place(0, 4), now=now)
+            out.record(RECORDS, scale=0, first_step=4)
+            raise KeyboardInterrupt
 
-    with pytest.raises(UserError, match=r"cannot write to .*: File too large; free space, or"):
+    with pytest.raises(KeyboardInterrupt):
         fills_the_disk()
+    told = f"no checkpoint after 4 evaluations: cannot write to {tmp_path}: File too large; free space, or choose"
+    assert [told in message for message in caplog.messages] == [True, True]  # the first one's, and that of `now`
     assert names(tmp_path) == ["checkpoints/00000002.npz", "history.csv", "manifest.json"]
-    assert manifest(tmp_path)["status"] == "failed"
     with RunFolder(tmp_path, Config(resume=True)) as out:
         assert known(out).begin()[:2] == (0, 2)
         assert len(history(tmp_path)) == 2
+
+
+def test_a_disk_that_has_room_again_gets_the_next_checkpoint(tmp_path):
+    with RunFolder(tmp_path, Config(checkpoint=CheckpointConfig(0.0))) as out:
+        known(out).record(RECORDS, scale=0, first_step=0)
+        with largest_file(4000):
+            out.checkpoint(IMAGE, Place(0, 2), now=False)
+        assert "checkpoints/00000002.npz" not in names(tmp_path)
+        out.checkpoint(IMAGE, Place(0, 2), now=False)
+        assert "checkpoints/00000002.npz" in names(tmp_path)
 
 
 def on_a_full_disk(folder, error=None):

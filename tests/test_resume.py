@@ -7,10 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
-from small_runs import REPOSITORY, at_step, environment, history, interrupted, manifest, picture, small
+from permissions import binding
+from small_runs import (
+    REPOSITORY,
+    at_step,
+    environment,
+    history,
+    interrupted,
+    largest_file,
+    manifest,
+    picture,
+    pixels,
+    small,
+)
 
+import nstjax.run
 from nstjax import outputs
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RunFolder
@@ -166,6 +180,33 @@ def test_another_version_or_device_is_refused(key, text, lbfgs, tmp_path, monkey
     assert text in refused(folder, *lbfgs.recipe, "resume=true")
 
 
+def test_another_number_of_threads_is_refused_with_the_way_to_have_the_same(lbfgs, tmp_path, monkeypatch):
+    """Sums are in another order then."""
+    folder, threads = lbfgs.left(tmp_path), manifest(lbfgs.folder)["environment"]["threads"]
+    monkeypatch.setenv("NPROC", str(threads + 1))
+    said = f"{folder} was made with environment.threads={threads}, not {threads + 1}; set NPROC={threads}, another"
+    assert refused(folder, *lbfgs.recipe, "resume=true").startswith(said)
+    monkeypatch.setenv("NPROC", str(threads))
+    lbfgs.resumed(folder)
+    assert (folder / "result.png").read_bytes() == (lbfgs.folder / "result.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["XLA_FLAGS", "JAX_ENABLE_X64"])
+def test_another_setting_of_the_compiler_is_refused(name, lbfgs, tmp_path, monkeypatch):
+    folder = lbfgs.left(tmp_path)
+    monkeypatch.setenv(name, "another")
+    assert f"environment.{name}=" in refused(folder, *lbfgs.recipe, "resume=true")
+
+
+def test_the_name_of_the_system_does_not_matter(lbfgs, tmp_path, monkeypatch):
+    """An update of its kernel, most likely."""
+    folder = lbfgs.left(tmp_path)
+    monkeypatch.setattr("platform.platform", lambda: "another release")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    lbfgs.resumed(folder)
+    assert manifest(folder)["environment"]["platform"] == "another release"
+
+
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(lbfgs, tmp_path, caplog):
     folder = lbfgs.left(tmp_path, 2)
     older, newer = kept(folder)
@@ -197,12 +238,51 @@ def test_a_history_that_is_not_the_checkpoints_is_refused(lbfgs, tmp_path):
     assert "history.csv is not what its run left" in refused(folder, *lbfgs.recipe, "resume=true")
 
 
-def test_a_run_that_is_done_is_left_alone(lbfgs, tmp_path):
+def test_a_run_that_is_done_is_left_alone(lbfgs, tmp_path, monkeypatch):
+    """On another machine too."""
+    monkeypatch.setenv("NPROC", "77")
     folder = shutil.copytree(lbfgs.folder, tmp_path / "done")
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")}
     assert run(small(*lbfgs.recipe, "resume=true", "preview_every=1"), folder) == folder / "result.png"
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")} == before
     assert "was made with seed=0, not 7" in refused(folder, *lbfgs.recipe, "resume=true", "seed=7")
+
+
+def test_a_run_whose_picture_is_gone_is_not_done(lbfgs, tmp_path):
+    folder = shutil.copytree(lbfgs.folder, tmp_path / "done")
+    (folder / "result.png").unlink()
+    lbfgs.resumed(folder)
+    assert (folder / "result.png").read_bytes() == (lbfgs.folder / "result.png").read_bytes()
+
+
+def test_a_run_is_done_with_its_own_weights_only(lbfgs, tmp_path):
+    """And with a picture that can't be read now, as with one that is gone."""
+    folder = shutil.copytree(lbfgs.folder, tmp_path / "done")
+    facts, weights, photo = manifest(folder), tmp_path / "weights", picture(tmp_path / "photo.png")
+    weights.write_bytes(b"other weights")
+    photo.chmod(0)
+    facts["pictures"]["content"]["path"] = str(photo)
+    facts["weights"]["path"] = str(tmp_path / "gone")
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    with binding():
+        assert outputs.finished(folder, small(*lbfgs.recipe))
+    facts["weights"]["path"] = str(weights)
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"was made with sha256.weights=[0-9a-f]+, not [0-9a-f]+; give"), binding():
+        outputs.finished(folder, small(*lbfgs.recipe))
+
+
+@pytest.mark.parametrize("key", ["pictures", "weights", "versions", "device", "environment"])
+@pytest.mark.parametrize("value", [None, [], {}, 7, "text", {"content": {"sha256": "1"}}, {"sha256": "1", "path": 7}])
+def test_an_odd_manifest_is_refused_or_none_of_a_run_that_is_done(key, value, lbfgs, tmp_path):
+    facts = manifest(lbfgs.folder)
+    (tmp_path / "result.png").touch()
+    (tmp_path / "manifest.json").write_text(json.dumps(facts | {key: value}))
+    with suppress(UserError):
+        outputs.finished(tmp_path, small(*lbfgs.recipe))
+    del facts[key]
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    assert not outputs.finished(tmp_path, small(*lbfgs.recipe))
 
 
 def test_without_resume_a_run_begins_anew_and_old_checkpoints_are_gone(lbfgs, tmp_path):
@@ -238,6 +318,42 @@ def test_a_signal_leaves_all_to_go_on_from(number, code, lbfgs, tmp_path):
     assert (tmp_path / "result.png").read_bytes() == (lbfgs.folder / "result.png").read_bytes()
     assert rows(tmp_path) == rows(lbfgs.folder)
     assert manifest(tmp_path)["status"] == "done"
+
+
+@pytest.mark.parametrize("resuming", [False, True])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_all_is_prepared_is_heeded_before_the_first_compilation(
+    number, code, resuming, lbfgs, tmp_path, monkeypatch
+):
+    folder, prepare = lbfgs.left(tmp_path) if resuming else tmp_path / "new", nstjax.run.prepare
+    before = kept(folder)
+
+    def interrupted(config):
+        signal.raise_signal(number)
+        return prepare(config)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nstjax.run, "prepare", interrupted)
+        patch.setattr(nstjax.run, "chunks", None)
+        with pytest.raises(Interrupted) as error:
+            run(small(*lbfgs.recipe, "resume=true"), folder)
+    assert (error.value.code, error.value.picture) == (code, None)
+    assert manifest(folder)["status"] == "interrupted"
+    assert not (folder / "result.png").exists()
+    assert kept(folder) == before
+    lbfgs.resumed(folder)
+    assert (folder / "result.png").read_bytes() == (lbfgs.folder / "result.png").read_bytes()
+
+
+def test_a_signal_on_a_full_disk_leaves_the_picture(lbfgs, tmp_path, caplog):
+    """The checkpoint, with all pairs of L-BFGS, is several times as large as the limit."""
+    with largest_file(50_000), pytest.raises(Interrupted) as error, interrupted(at_step(2)):
+        run(small(*RECIPES["lbfgs"], "preview_every=2"), tmp_path)
+    assert (error.value.code, error.value.picture) == (130, tmp_path / "result.png")
+    assert pixels(tmp_path / "result.png").shape == (43, 37, 3)
+    assert manifest(tmp_path)["status"] == "interrupted"
+    assert not kept(tmp_path)
+    assert "no checkpoint after 3 evaluations: cannot write to" in caplog.text
 
 
 def test_a_signal_that_comes_too_late_stops_only_what_would_come_after(lbfgs, tmp_path):

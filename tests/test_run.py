@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import signal
 import threading
 
@@ -19,6 +20,7 @@ from nstjax.errors import UserError
 from nstjax.run import run
 from nstjax.run.problem import prepare
 from nstjax.train import compose
+from nstjax.weights import store
 
 PRESETS = ("default", "gatys2016", "johnson2015", "pastiche", "tutorial")
 STYLE_LAYERS = [f"style/relu{block}_1" for block in range(1, 6)]
@@ -459,3 +461,19 @@ def test_small_runs_are_of_the_shallow_layers(three_steps):
         "content/relu2_1", "style/relu1_1", "style/relu2_1"
     ]  # fmt: skip
     assert set(SHALLOW) < set(SMALL)
+
+
+def test_weights_that_were_replaced_are_read_again(tmp_path, original):
+    """Also by a file of the same size and time, as `cp -p` and `rsync -t` leave it."""
+    file, config = tmp_path / "weights.safetensors", small(f"weights.path={tmp_path}/weights.safetensors")
+    data = original.read_bytes()
+    file.write_bytes(data)
+    before, times = prepare(config).network, file.stat()
+    assert prepare(config).network is before
+    arrays, about = store.read(file)
+    store.write(file, store.Weights({name: array * 2 for name, array in arrays.items()}, about))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    bias = prepare(config).network.params["conv1_1"]["bias"]
+    assert np.array_equal(bias, 2 * before.params["conv1_1"]["bias"])
+    file.unlink()

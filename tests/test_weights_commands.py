@@ -1,6 +1,7 @@
 """`python -m nstjax.weights`: list, fetch, convert, check, and mistakes."""
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -111,3 +112,8 @@ def test_mistakes_are_one_line_and_exit_with_2(tmp_path, palette, monkeypatch, c
     assert err.count("\n") == 1
     assert reason in err
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_ctrl_c_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(commands, "locate", lambda source: signal.default_int_handler(signal.SIGINT, None))
+    assert run(capsys, "fetch") == (130, "", "nstjax.weights: interrupted\n")

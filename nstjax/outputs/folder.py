@@ -19,11 +19,11 @@ from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config, settings
 from nstjax.errors import UserError
 from nstjax.outputs.history import HISTORY, History, Row, history_row
-from nstjax.outputs.manifest import begun, ended, origin, refuse_another, write_manifest
+from nstjax.outputs.manifest import RESULT, begun, ended, origin, refuse_another, write_manifest
 
 log = logging.getLogger(__name__)
 
-RESULT, LOG = "result.png", "log.txt"
+LOG = "log.txt"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -55,6 +55,7 @@ class RunFolder:
         self._history = History(path / HISTORY)
         self._checkpoints = path / "checkpoints"
         self._lock = filelock.FileLock(path / ".lock")
+        self._warned = False  # that a checkpoint could not be written
         self._taken = False  # whether the folder has this run's files, and no longer an earlier one's
         self._began = self._saved = time.perf_counter()
 
@@ -124,16 +125,23 @@ class RunFolder:
         images.save(self.path / "previews" / f"scale{scale}_step{step:05d}.png", image)
 
     def checkpoint(self, state: Any, place: Place, *, now: bool) -> None:
-        """Saves where the run is, `now` or if it is time to; with `checkpoint.every` null, never."""
+        """Saves where the run is, `now` or if it is time to; with `checkpoint.every` null, never.
+
+        A run is sound without: what can't be saved is said in the log, once and `now`, and tried again when it is time.
+        """
         every = self._config.checkpoint.every
         if every is None or not (now or time.perf_counter() - self._saved >= every):
             return
         history = {"rows": self._history.rows, "bytes": self._history.size}
         where = {name: value for name, value in place._asdict().items() if name != "saved"}
         facts = {"origin": origin(self.manifest), "place": where, "seconds": self.seconds(), "history": history}
-        with self._on_disk():
+        try:
             self._history.sync()  # so that no checkpoint knows of rows that a power cut takes back
             checkpoint.save(self._checkpoints, self._history.rows, state, facts)
+        except OSError as error:
+            if now or not self._warned:
+                log.warning("no checkpoint after %d evaluations: %s", self._history.rows, self._refusal(error))
+            self._warned = True
         self._saved = time.perf_counter()
 
     def result(self, image: np.ndarray, alpha: np.ndarray | None = None) -> Path:
@@ -187,5 +195,8 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            remedy = f"{'free space, or ' if error.errno in _FULL else ''}choose another hydra.run.dir"
-            raise UserError(f"cannot write to {self.path}: {error.strerror}; {remedy}") from error
+            raise UserError(self._refusal(error)) from error
+
+    def _refusal(self, error: OSError) -> str:
+        remedy = f"{'free space, or ' if error.errno in _FULL else ''}choose another hydra.run.dir"
+        return f"cannot write to {self.path}: {error.strerror}; {remedy}"

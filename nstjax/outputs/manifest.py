@@ -12,7 +12,8 @@ from nstjax import files
 from nstjax.config import Config, flat, settings, to_dict
 from nstjax.errors import UserError
 
-MANIFEST = "manifest.json"
+MANIFEST, RESULT = "manifest.json", "result.png"
+_SAID_BY_OTHERS = ("platform", "JAX_PLATFORMS")  # of the environment: a system's release; what `device` came of
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 
 Manifest = dict[str, Any]
@@ -63,25 +64,31 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def finished(folder: Path, config: Config) -> bool:
-    """Whether the run of this configuration is done already in a folder.
+    """Whether the run of this configuration is done already in a folder, on whatever machine.
 
     Raises:
-        UserError: one is done, but of another configuration, or of a picture that has changed since.
+        UserError: one is done, but of another configuration, or of a picture or weights that have changed since.
     """
     manifest = read_manifest(folder)
-    if manifest is None or manifest["status"] != "done":
+    if manifest is None or manifest["status"] != "done" or not (folder / RESULT).is_file():
         return False
-    sources = {"config": to_dict(config), "pictures": _as_they_are_now(manifest["pictures"])}
-    refuse_another(folder, origin(manifest), origin(manifest | sources))
+    try:
+        files_now = {name: _as_they_are_now(manifest[name]) for name in ("pictures", "weights")}
+        made_with, wanted = origin(manifest), origin(manifest | {"config": to_dict(config)} | files_now)
+    except (KeyError, TypeError, AttributeError):
+        return False  # it is not a manifest of ours
+    refuse_another(folder, made_with, wanted)
     return True
 
 
 def origin(manifest: Manifest) -> dict[str, Any]:
-    """All that the bits of a run's picture come from, by one key each: settings, files, versions, kind of device."""
+    """All that the bits of a run's picture come from, by one key each: settings, files, versions, machine."""
     settings_of_image = {k: v for k, v in settings(manifest["config"]).items() if k != "preview_every"}
     versions_of_image = {k: v for k, v in manifest["versions"].items() if k != "python"}
     sources = {"sha256": _sha256(manifest["pictures"]) | {"weights": manifest["weights"]["sha256"]}}
-    whole = settings_of_image | sources | {"versions": versions_of_image, "device": manifest["device"]}
+    environment = {k: v for k, v in manifest["environment"].items() if k not in _SAID_BY_OTHERS}
+    machine = {"device": manifest["device"], "environment": environment}
+    whole = settings_of_image | sources | {"versions": versions_of_image} | machine
     return json.loads(json.dumps(flat(whole)))  # as a file would have it
 
 
@@ -91,10 +98,12 @@ def refuse_another(folder: Path, made_with: Mapping[str, Any], wanted: Mapping[s
     if not differing:
         return
     key, *others = differing
+    then, now = _text(made_with.get(key)), _text(wanted.get(key))
     more = f" (and {len(others)} more differ)" if others else ""
+    remedy = f"set NPROC={then}" if key == "environment.threads" else "give the same settings"
     raise UserError(
-        f"{folder} was made with {key}={_text(made_with.get(key))}, not {_text(wanted.get(key))}{more}; "
-        f"give the same settings, another hydra.run.dir, or leave out resume=true"
+        f"{folder} was made with {key}={then}, not {now}{more}; "
+        f"{remedy}, another hydra.run.dir, or leave out resume=true"
     )
 
 
@@ -112,17 +121,17 @@ def _sha256(pictures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _as_they_are_now(pictures: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: [_as_it_is_now(each) for each in source] if isinstance(source, list) else _as_it_is_now(source)
-        for name, source in pictures.items()
-    }
-
-
-def _as_it_is_now(source: Mapping[str, Any]) -> dict[str, Any]:
-    """A file that is gone hasn't changed."""
-    path = Path(source["path"])
-    return {**source, "sha256": files.sha256(path) if path.is_file() else source["sha256"]}
+def _as_they_are_now(facts: Any) -> Any:
+    """What a manifest says of files, with their digests of now; one that is gone, or can't be read, hasn't changed."""
+    if isinstance(facts, list):
+        return [_as_they_are_now(each) for each in facts]
+    if "sha256" not in facts:
+        return {name: _as_they_are_now(each) for name, each in facts.items()}
+    try:
+        path = Path(facts["path"])
+        return {**facts, "sha256": files.sha256(path)} if path.is_file() else facts
+    except (OSError, ValueError):
+        return facts
 
 
 def _text(value: Any) -> str:

@@ -50,7 +50,8 @@ def run(config: Config, folder: Path) -> Path:
 
     Raises:
         UserError: something that the user can mend; the manifest has the reason.
-        Interrupted: after SIGINT or SIGTERM; the best picture so far is saved, the manifest says `interrupted`.
+        Interrupted: after SIGINT or SIGTERM; the best picture so far, if there is one, is saved, and the manifest says
+            `interrupted`.
     """
     check_inputs(config, folder)
     if config.resume and finished(folder, config):
@@ -65,6 +66,8 @@ def run(config: Config, folder: Path) -> Path:
         problem = prepare(config)
         out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
         setup, place = out.seconds(), out.begin()
+        if stop.requested:  # the next look is after the first chunk's compilation
+            raise Interrupted(stop.number, None)
         setup, compiling.seconds = setup + place.setup, compiling.seconds + place.compile
         with progress_bar(config.schedule, place.scale, place.done) as show:
             for chunk in chunks(config, problem, place):

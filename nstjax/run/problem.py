@@ -89,7 +89,7 @@ def prepare(config: Config) -> Problem:
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
     compared = objective.from_config(config.objective, _extractor(config))
     status, layers = weights_file.stat(), up_to_deepest(compared.layers)
-    version = (status.st_size, status.st_mtime_ns)
+    version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)  # `cp -p` keeps two of them
     network = _network(weights_file, version, layers, config.runtime.convolution)
     return Problem(
         content,
@@ -103,7 +103,7 @@ def prepare(config: Config) -> Problem:
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep have one network
-def _network(file: Path, version: tuple[int, int], layers: tuple[str, ...], algorithm: str) -> Network:
+def _network(file: Path, version: tuple[int, ...], layers: tuple[str, ...], algorithm: str) -> Network:
     """The network of a version of a file, with what `convolution.prepare` makes of its layers."""
     network = weights.read(file)
     return network._replace(prepared=convolution.prepare(network.params, layers, algorithm))

@@ -16,7 +16,7 @@ from nstjax.weights.sources import cache_file
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code, 2 for what the user can mend."""
+    """Runs one command; returns the exit code, 2 for what the user can mend, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("nstjax").setLevel(logging.INFO)
@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"nstjax.weights: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("nstjax.weights: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
