@@ -5,6 +5,7 @@ stands for all pictures in it: `nstjax photos/ painting.jpg -o painted/` is a sw
 """
 
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -45,20 +46,22 @@ def _paint(options: argparse.Namespace) -> int:
 
 
 def _paint_all(options: argparse.Namespace) -> int:
-    """A sweep over the pictures of folders; a bad one costs its own result only."""
+    """A sweep over the pictures of folders; a bad one, or a result that can't be written, costs itself only."""
     from nstjax import train
 
-    folder = options.output or Path("stylized")
-    given = (options.content, options.style)
+    folder, given = options.output or Path("stylized"), (options.content, options.style)
     pictures = [_choice("content", options.content), _choice("style", options.style)]
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; the results of a folder of pictures need one as -o")
-    if folder.exists() and any(_is_folder(text) and folder.samefile(text) for text in given):
-        raise UserError(f"{folder} is one of the inputs; give another -o")
+    inputs = _files(given)
+    _check_folder(folder, given, inputs)
     outcome = train.execute(["-m", *pictures, *options.overrides])
     for name, result in _named(outcome.folders, [_is_folder(text) for text in given]):
-        _deliver(result, folder / name)
-        print(folder / name)
+        try:
+            _refuse_inputs(folder / name, inputs)  # a sweep of more keys has names that nobody foresaw
+            _deliver(result, folder / name)
+            print(folder / name)
+        except (UserError, OSError) as error:
+            print(f"nstjax: {error}", file=sys.stderr)
+            outcome.code = outcome.code or 2
     return outcome.code
 
 
@@ -66,7 +69,30 @@ def _choice(key: str, text: str) -> str:
     """The setting of one picture, or of all those in a folder, one after the other."""
     if not _is_folder(text):
         return _override(key, text)
-    return f"{key}.path={','.join(quote(str(path)) for path in images.pictures_in(Path(text)))}"
+    return f"{key}.path={','.join(map(quote, _files([text])))}"
+
+
+def _files(given: Sequence[str]) -> list[str]:
+    """The pictures that are given, each of a folder's too."""
+    return [path for text in given for path in _pictures(text)]
+
+
+def _pictures(text: str) -> list[str]:
+    return [str(path) for path in images.pictures_in(Path(text))] if _is_folder(text) else [text]
+
+
+def _check_folder(folder: Path, given: Sequence[str], inputs: Sequence[str]) -> None:
+    """Makes the folder of a sweep's results; refuses, before the work, results that could not be written there."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; the results of a folder of pictures need one as -o")
+    if folder.exists() and any(_is_folder(text) and folder.samefile(text) for text in given):
+        raise UserError(f"{folder} is one of the inputs; give another -o")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be made ({error.strerror}); give another -o") from error
+    for pictures in itertools.product(*(_pictures(text) for text in given if _is_folder(text))):
+        _check_output(folder / f"{_name(pictures)}.png", inputs)
 
 
 def _named(runs: Sequence[Path], varied: Sequence[bool]) -> Iterator[tuple[str, Path]]:
@@ -81,10 +107,15 @@ def _named(runs: Sequence[Path], varied: Sequence[bool]) -> Iterator[tuple[str, 
         paths = [
             manifest["config"][key]["path"] for key, varies in zip(("content", "style"), varied, strict=True) if varies
         ]
-        name = "_".join(Path(path).stem for path in paths)
+        name = _name(paths)
         name = f"{name}_{run.name}" if name in taken else name  # photo.jpg beside photo.png, or a sweep of more keys
         taken.add(name)
         yield f"{name}.png", result
+
+
+def _name(varied: Sequence[str]) -> str:
+    """Of the result of these pictures, without its suffix."""
+    return "_".join(Path(path).stem for path in varied)
 
 
 def quote(text: str) -> str:
@@ -128,12 +159,16 @@ def _check_overrides(overrides: Sequence[str]) -> None:
             raise UserError(f"{override!r} is one picture too many, or a setting without its value; give KEY=VALUE")
 
 
-def _check_output(output: Path, inputs: Sequence[str], bits: int, alpha: bool) -> None:
+def _check_output(output: Path, inputs: Sequence[str], bits: int = 8, alpha: bool = False) -> None:
     """Refuses before the work what could not be written after it."""
     images.check_output(output, bits=bits, transparent=alpha)
     if not output.parent.is_dir():
         raise UserError(f"{output}: its folder does not exist; create it or give another path")
-    if any(output.exists() and Path(each).exists() and output.samefile(each) for each in inputs):
+    _refuse_inputs(output, inputs)
+
+
+def _refuse_inputs(output: Path, inputs: Sequence[str]) -> None:
+    if output.exists() and any(Path(each).exists() and output.samefile(each) for each in inputs):
         raise UserError(f"{output} is one of the inputs; give another -o")
 
 

@@ -1,20 +1,21 @@
 """How the results of two runs differ: every pixel, every value of the history but the seconds, to the last digit."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 
 from nstjax import images
+from nstjax.config import Config, flat, from_dict, settings
 from nstjax.errors import UserError
-from nstjax.outputs import HISTORY, MANIFEST, RESULT
+from nstjax.outputs import HISTORY, MANIFEST, RESULT, read_manifest
 
-Levels = UInt8[np.ndarray, "_ _ 3"]  # of a picture, from 0 to 255
+# Of a picture's colors and its opacity, from 0 to 255 or to 65535.
+Levels = UInt8[np.ndarray, "_ _ 4"] | UInt16[np.ndarray, "_ _ 4"]
 Row = Mapping[str | None, Any]  # of history.csv, as text
 
 _SURROUNDINGS = ("device", "versions", "environment", "pictures", "weights")
@@ -36,6 +37,7 @@ class Results(NamedTuple):
     """What a finished run has left."""
 
     manifest: dict[str, Any]
+    config: Config
     levels: Levels
     rows: list[Row]
 
@@ -46,13 +48,14 @@ def results(folder: Path) -> Results:
     Raises:
         UserError: there is no manifest, it is another program's, or the run didn't finish, or its results are gone.
     """
-    manifest = _manifest(folder / MANIFEST)
+    manifest = _manifest(folder)
+    config = from_dict(settings(manifest["config"]))
     try:
         with open(folder / HISTORY, newline="", encoding="utf-8") as file:
             rows: list[Row] = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{folder / HISTORY}: can't be read; without it the run can't be compared") from error
-    return Results(manifest, images.quantize(images.load(folder / RESULT).pixels), rows)
+    return Results(manifest, config, _levels(folder / RESULT, config.output.bits), rows)
 
 
 def compare(before: Results, after: Results) -> Report:
@@ -62,18 +65,21 @@ def compare(before: Results, after: Results) -> Report:
     return Report(tuple(each for each in differences if each), tuple(changed))
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give the folder of a run") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON; give the folder of a run of nstjax") from error
-    if not (isinstance(manifest, dict) and isinstance(manifest.get("config"), dict) and "status" in manifest):
-        raise UserError(f"{path} is not the manifest of a run of nstjax; give the folder of one")
+def _manifest(folder: Path) -> dict[str, Any]:
+    path, manifest = folder / MANIFEST, read_manifest(folder)
+    if manifest is None:
+        raise UserError(f"{path} is missing, or not the manifest of a run of nstjax; give the folder of one")
     if manifest["status"] != "done":
         raise UserError(f"{path} says {manifest['status']!r}; only a run that is 'done' can be compared with another")
     return manifest
+
+
+def _levels(path: Path, bits: int) -> Levels:
+    """The levels as the file has them, at the bits that it was written with; no color where nothing is to be seen."""
+    over_black = images.load(path, background=(0, 0, 0))
+    alpha = np.ones_like(over_black.pixels[..., :1]) if over_black.alpha is None else over_black.alpha
+    colors = np.divide(over_black.pixels, alpha, out=np.zeros_like(over_black.pixels), where=alpha > 0)
+    return images.quantize(np.concatenate([colors, alpha], axis=2), bits)
 
 
 def _picture_difference(before: Levels, after: Levels) -> str | None:
@@ -82,7 +88,8 @@ def _picture_difference(before: Levels, after: Levels) -> str | None:
     distances = np.abs(after.astype(int) - before).max(-1)
     if not distances.any():
         return None
-    return f"{RESULT}: {np.mean(distances > 0):.3%} of the pixels differ, by at most {distances.max()} of 255 levels"
+    share, levels = np.mean(distances > 0), np.iinfo(before.dtype).max
+    return f"{RESULT}: {share:.3%} of the pixels differ, by at most {distances.max()} of {levels} levels"
 
 
 def _history_difference(before: Sequence[Row], after: Sequence[Row]) -> str | None:
@@ -106,21 +113,21 @@ def _relative(was: Any, became: Any) -> str:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """What was around the second run and not, or not so, around the first; an older manifest says less."""
-    for group in (each for each in _SURROUNDINGS if each in before):
-        old, new = (dict(_flat(facts.get(group), group)) for facts in (before, after))
-        for key in {**old, **new}:
-            if old.get(key) != new.get(key):
-                yield f"{key} is {new.get(key)}, and was {old.get(key)}"
+    groups = [each for each in _SURROUNDINGS if each in before]
+    old, new = _surroundings(before, groups), _surroundings(after, groups)
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            yield f"{key} is {new.get(key)}, and was {old.get(key)}"
 
 
-def _flat(facts: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Nested facts with their keys in one; of files only what they hold, not where they are."""
-    if isinstance(facts, Mapping):
-        facts = {"sha256": facts["sha256"]} if "sha256" in facts else facts
-        for name, value in facts.items():
-            yield from _flat(value, f"{key}.{name}")
-    elif isinstance(facts, list):
-        for i, value in enumerate(facts):
-            yield from _flat(value, f"{key}[{i}]")
-    else:
-        yield key, facts
+def _surroundings(manifest: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    """Some groups of a manifest's facts, by one key each; of files only what they hold, not where they are."""
+    facts = {group: manifest.get(group) for group in groups}
+    if "pictures" in facts:
+        styles = {f"style[{i}]": each for i, each in enumerate(manifest["pictures"]["style"])}
+        facts["pictures"] = {**manifest["pictures"], **styles}
+    return {
+        key: value
+        for key, value in flat(facts).items()
+        if key.endswith(".sha256") or not key.startswith(("pictures.", "weights."))
+    }

@@ -6,8 +6,8 @@ from pathlib import Path
 class UserError(Exception):
     """A mistake or a missing thing that the user can mend.
 
-    Its text is one line: what is wrong, and what to do. The doors (`nstjax.train`, `nstjax.cli`, `nstjax.weights`)
-    print it without a traceback and exit with code 2.
+    Its text is one line: what is wrong, and what to do. The doors (`nstjax.train`, `nstjax.cli`, `nstjax.rerun`,
+    `nstjax.weights`) print it without a traceback and exit with code 2.
     """
 
     def __init__(self, text: str) -> None:

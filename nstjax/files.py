@@ -77,7 +77,12 @@ def _lock(folder: Path, what: str) -> AbstractContextManager[object]:
         return lock.acquire(blocking=False)
     except filelock.Timeout:
         log.info("another process is writing to %s; waiting for it, to have %s", folder, what)
+    try:
         return lock.acquire(timeout=WAIT_SECONDS)
+    except filelock.Timeout as error:
+        raise UserError(
+            f"another process still holds {folder} after {WAIT_SECONDS / 60:.0f} minutes; wait for it, or end it"
+        ) from error
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -94,7 +99,8 @@ def remove_temporaries(folder: Path) -> None:
 
 def sync(path: Path) -> None:
     """Waits until the disk has what was written to a file, or renamed in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows syncs only what is open for writing; folders, which it can't open, may not be.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

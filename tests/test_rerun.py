@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from permissions import binding
 from PIL import Image
-from small_runs import SMALL, environment, history, manifest, picture, small
+from small_runs import SMALL, at_step, environment, history, interrupted, manifest, picture, small
 
+from nstjax import images
+from nstjax.comparison import compare, results
 from nstjax.errors import UserError
 from nstjax.rerun import main, rerun
 from nstjax.run import run
@@ -122,6 +126,36 @@ def test_a_pixel_that_differs_is_measured(folder):
     assert rerun(folder).differences == ("result.png has 41x48 pixels, and had 41x47",)
 
 
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    """A run whose result has 16 bits and keeps the photograph's transparency."""
+    place = tmp_path_factory.mktemp("deep")
+    pixels = images.load(picture(place / "photo.png")).pixels
+    alpha = np.linspace(0, 1, pixels[..., :1].size, dtype=np.float32).reshape(*pixels.shape[:2], 1)
+    images.save(place / "photo.png", pixels, alpha=alpha, bits=16)
+    run(small(f"content.path={place}/photo.png", "output.bits=16", "output.alpha=true"), place / "run")
+    return place / "run"
+
+
+def test_16_bits_and_transparency_agree_with_themselves(deep):
+    assert rerun(deep) == ((), ())
+
+
+@pytest.mark.parametrize("channel", [1, 3])
+@pytest.mark.parametrize("row", [2, 40])
+def test_one_level_of_16_bits_differs_in_color_and_in_opacity(channel, row, deep, tmp_path):
+    """Also where hardly anything is to be seen."""
+    shutil.copytree(deep, tmp_path / "other")
+    found = images.load(deep / "result.png", background=(0, 0, 0))
+    levels = np.concatenate([found.pixels / np.maximum(found.alpha, 1e-9), found.alpha], axis=2) * 65535
+    levels[row, 7, channel] -= 1
+    whole = (np.rint(levels) / 65535).astype(np.float32)
+    images.save(tmp_path / "other" / "result.png", whole[..., :3], alpha=whole[..., 3:], bits=16)
+    share = f"{1 / levels[..., 0].size:.3%}"
+    said = f"result.png: {share} of the pixels differ, by at most 1 of 65535 levels"
+    assert compare(results(deep), results(tmp_path / "other")) == ((said,), ())
+
+
 @pytest.mark.parametrize(
     ("name", "key", "place"),
     [
@@ -184,7 +218,9 @@ def test_a_run_that_did_not_finish_cannot_be_compared(status, folder):
     assert refusal(folder).endswith(f"says {status!r}; only a run that is 'done' can be compared with another")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"status": "done"}', '{"config": 3, "status": "done"}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "[" * 99999, '{"status": "done"}', '{"config": 3, "status": "done"}', "\xff"]
+)
 def test_a_foreign_manifest_is_refused(text, tmp_path):
     (tmp_path / "manifest.json").write_bytes(text.encode("latin-1"))
     assert str(tmp_path / "manifest.json") in refusal(tmp_path)
@@ -220,10 +256,23 @@ def test_the_command_says_what_it_found_and_exits_with_it(folder, capsys):
     assert last.startswith("changed: versions.optax is ") and last.endswith(", and was 0.0")
     assert main([str(folder / "nowhere")]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", f"nstjax.rerun: {folder}/nowhere/manifest.json: No such file or directory; {GIVE}\n")
+    wrong = f"{folder}/nowhere/manifest.json is missing, or not the manifest of a run of nstjax"
+    assert (out, err) == ("", f"nstjax.rerun: {wrong}; give the folder of one\n")
 
 
-GIVE = "give the folder of a run"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_rerun_exits_by_its_signal(number, code, folder, capsys):
+    with interrupted(at_step(0), number):
+        assert main([str(folder)]) == code
+    assert capsys.readouterr() == ("", "nstjax.rerun: interrupted\n")
+
+
+def test_a_file_that_may_not_be_read_is_a_mistake_and_no_difference(folder, capsys):
+    (folder.parent / "painting.png").chmod(0)
+    with binding():
+        assert main([str(folder)]) == 2
+    where = f"{folder.parent}/painting.png: Permission denied"
+    assert capsys.readouterr() == ("", f"nstjax.rerun: {where}; check its permissions, and the room on its disk\n")
 
 
 @pytest.mark.slow

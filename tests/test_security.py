@@ -41,6 +41,13 @@ def imported():
                 yield (node.module or "").split(".")[0]
 
 
+@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
+def test_the_tests_that_a_document_names_are_there(document):
+    named = set(re.findall(r"\btests/[\w./]*\w", (REPOSITORY / document).read_text(encoding="utf-8")))
+    assert named
+    assert not [path for path in named if not (REPOSITORY / path).exists()]
+
+
 def test_nothing_runs_or_loads_what_it_is_given():
     assert not [(path, name) for path, name, _ in calls() if name in RUNNING]
 

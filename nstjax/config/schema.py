@@ -147,7 +147,7 @@ class RuntimeConfig:
     """How it is computed: what changes the seconds, and the digits of the result but not the picture."""
 
     convolution: str = one_of("auto", "direct", "winograd")  # auto: Winograd's algorithm on a CPU, direct elsewhere
-    # Of convolutions: float32, then what the device has that is faster (TF32, say); bf16: features in bfloat16, anywhere.
+    # Of convolutions: float32, then what the device has that is faster, as TF32; bf16: features in bfloat16, anywhere.
     precision: str = one_of("highest", "high", "default", "bf16")
 
 

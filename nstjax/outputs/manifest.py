@@ -57,7 +57,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a run's folder; None where there is none, or something else of that name."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     ours = isinstance(manifest, dict) and isinstance(manifest.get("config"), dict) and "status" in manifest
     return manifest if ours else None

@@ -33,7 +33,7 @@ FORBIDDEN = (
 
 
 def watched(paths: list[Path], spare_bytes: int) -> dict[str, dict[str, object]]:
-    """What reading each file comes to: its answer, seconds, and what it did beyond opening the file."""
+    """What reading each file comes to: its answer, seconds of CPU, and what it did beyond opening the file."""
     seen: list[str] = []
     current = ""
 
@@ -48,7 +48,7 @@ def watched(paths: list[Path], spare_bytes: int) -> dict[str, dict[str, object]]
     sys.addaudithook(hook)
     answers: dict[str, dict[str, object]] = {}
     for path in paths:
-        current, began = str(path), time.monotonic()
+        current, began = str(path), time.process_time()
         seen.clear()
         try:
             foreign.read(path)
@@ -57,7 +57,7 @@ def watched(paths: list[Path], spare_bytes: int) -> dict[str, dict[str, object]]
             answer = f"UserError: {error}"
         except Exception as error:
             answer = f"ESCAPED {error!r}"
-        answers[path.name] = {"answer": answer, "seconds": time.monotonic() - began, "did": list(seen)}
+        answers[path.name] = {"answer": answer, "seconds": time.process_time() - began, "did": list(seen)}
     return answers
 
 
