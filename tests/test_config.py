@@ -269,7 +269,7 @@ def junk(hint, metadata):
     if "names" in metadata:
         return nothing | st.text() | st.floats() | st.integers().filter(lambda number: number not in metadata["names"])
     low, high = metadata["range"]
-    beyond = st.integers(max_value=int(low) - 1) | st.integers(min_value=int(high) + 1)
+    beyond = st.integers(max_value=int(low) - 1) | st.integers(min_value=2 * int(high) + 1)  # as a float, too
     numbers = st.just(float("nan")) if hint is float else st.floats()
     return nothing | st.text() | st.lists(st.none(), max_size=2) | beyond | numbers | st.sampled_from([1e300, -1e300])
 
