@@ -27,8 +27,8 @@ def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[
     """What `frozen` needs besides the kernels of these layers, by layer; layers that it has nothing for are left out.
 
     Args:
-        algorithm: "direct", "winograd", or "auto": Winograd's on a CPU, where it was faster in every layer and at every
-            size that was measured (docs/performance.md), and direct elsewhere, where nobody has measured it.
+        algorithm: "direct", "winograd", or "auto": Winograd's on a CPU, where it was faster in every layer from 8
+            positions a side on (docs/performance.md), and direct elsewhere, where nobody has measured it.
     """
     if algorithm == "direct" or (algorithm == "auto" and jax.default_backend() != "cpu"):
         return {}
