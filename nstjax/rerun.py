@@ -24,19 +24,19 @@ class Input(NamedTuple):
     sha256: str
 
 
-def rerun(folder: Path, out: Path | None = None, *, anyway: bool = False) -> Report:
+def rerun(folder: Path, out: Path | None = None, *, anyway: bool = False, in_charge: bool = False) -> Report:
     """Runs a finished run again, and compares.
 
     Args:
         folder: what the run left.
         out: a new folder for the re-run, which stays; None: a temporary one.
         anyway: go on with pictures or weights that have changed.
+        in_charge: JAX has not used a device in this process yet, and can be given as many threads as the run had.
 
     Raises:
         UserError: `folder` holds no finished run; its files aren't there or, without `anyway`, aren't the same.
         KeyboardInterrupt: as `nstjax.run.run` does.
     """
-    in_charge = "jax" not in sys.modules  # else JAX may have read its environment already
     before = results(folder)
     config = _with_files(before.config, _found(before.manifest, before.config, folder, anyway))
     if out and out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line; returns 0: the same again, 1: not the same, 2: a user's mistake, 130, 143: a signal."""
     options = _parser().parse_args(arguments)
     try:
-        report = rerun(options.folder, options.out, anyway=options.anyway)
+        report = rerun(options.folder, options.out, anyway=options.anyway, in_charge=__name__ == "__main__")
     except (UserError, OSError) as error:
         print(f"nstjax.rerun: {_mistake(error)}", file=sys.stderr)
         return 2

@@ -38,6 +38,7 @@ def environment() -> dict[str, str | int]:
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": _threads(),
+        "cores": _cores(),
         "devices": len(devices),
         "runtime": " ".join(devices[0].client.platform_version.split()),
         "code": _code(),
@@ -46,12 +47,17 @@ def environment() -> dict[str, str | int]:
     }
 
 
+def _cores() -> int:
+    """That this process may use: products over a batch, as Winograd's, are divided by them, whatever NPROC says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _threads() -> int:
     """What NPROC asks for, or the cores that this process may use, which `taskset` limits; Linux alone can say."""
     given = os.environ.get("NPROC", "")
     if given.isdecimal() and int(given):
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _cores()
 
 
 def _processor() -> str:
