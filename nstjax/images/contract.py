@@ -17,8 +17,7 @@ MIN_SIDE = 16  # VGG19 halves a picture four times on the way to relu5_1
 
 def refusal(path: Path, wrong: str, remedy: str) -> UserError:
     """The error of one line for a file: its path, what is wrong, what to do."""
-    text = f"{path}: {wrong}; {remedy}"
-    return UserError("".join(c if c.isprintable() else "?" for c in text))  # names and Pillow's texts may hold newlines
+    return UserError(f"{path}: {wrong}; {remedy}")
 
 
 def reason(error: Exception) -> str:

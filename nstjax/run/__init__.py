@@ -20,11 +20,9 @@ from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, lea
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
 
-__all__ = ["Chunk", "begin", "chunks", "repeatable", "run"]
+__all__ = ["Chunk", "begin", "chunks", "matmul_precision", "repeatable", "run"]
 
 log = logging.getLogger(__name__)
-
-_MATMUL_PRECISION = {"highest": "highest", "high": "high", "default": "default", "bf16": "default"}
 
 
 class Chunk(NamedTuple):
@@ -61,7 +59,7 @@ def run(config: Config, folder: Path) -> Path:
         stop_requests() as stop,
         RunFolder(folder, config) as out,
         timed_and_kept() as compiling,
-        jax.default_matmul_precision(_MATMUL_PRECISION[config.runtime.precision]),
+        jax.default_matmul_precision(matmul_precision(config)),
     ):
         problem = prepare(config)
         out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
@@ -92,6 +90,11 @@ def run(config: Config, folder: Path) -> Path:
     if stop.requested:  # too late for this run, but not for those that a sweep would go on with
         raise Interrupted(stop.number, path)
     return path
+
+
+def matmul_precision(config: Config) -> str:
+    """JAX's name for `runtime.precision`; it has none for bf16, which is a matter of the features' type."""
+    return "default" if config.runtime.precision == "bf16" else config.runtime.precision
 
 
 def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator[Chunk]:  # noqa: B008

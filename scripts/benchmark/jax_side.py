@@ -117,8 +117,7 @@ class Side:
 def _job(preset: str, changes: Changes) -> Job:
     config = presets.config(preset, changes)
     # As `run.run` does around everything; here for the process.
-    precision = "default" if config.runtime.precision == "bf16" else config.runtime.precision
-    jax.config.update("jax_default_matmul_precision", precision)
+    jax.config.update("jax_default_matmul_precision", run.matmul_precision(config))
     problem = problems.prepare(config)
     if config.runtime.convolution == "winograd" and not problem.network.prepared:
         raise RuntimeError("Winograd's kernels are not there: this would measure direct convolution")
