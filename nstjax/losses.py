@@ -1,66 +1,11 @@
-"""Statistics of feature maps, and the losses that compare them.
+"""How differences are reduced to a number, and how rough a picture is."""
 
-F is a feature map of M = h * w positions and C channels, G its Gram matrix. A style statistic is a sum over positions
-together with their count, so that statistics of parts of a picture add up to the statistics of the whole.
-"""
+from collections.abc import Callable, Mapping
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from nstjax.types import FeatureMap, Scalar
-
-
-class Gram(NamedTuple):
-    """Sums of products of every two channels, and the number of positions that were summed."""
-
-    products: Float[Array, "c c"]
-    positions: Scalar
-
-
-def gram_matrix(feature_map: FeatureMap) -> Gram:
-    """G = F^T F, not normalised, at full float32 precision. Source: Gatys et al. (2016), equation 3."""
-    height, width, channels = feature_map.shape
-    return Gram(_products(feature_map.reshape(-1, channels)), jnp.float32(height * width))
-
-
-@jax.custom_vjp
-def _products(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
-    return lax.dot_general(f, f, (((0,), (0,)), ((), ())), precision="highest")
-
-
-def _products_forward(f: Array) -> tuple[Array, Array]:
-    return _products(f), f
-
-
-def _products_backward(f: Array, gradient: Float[Array, "c c"]) -> tuple[Float[Array, "m c"]]:
-    return (jnp.matmul(f, gradient + gradient.T, precision="highest"),)
-
-
-_products.defvjp(_products_forward, _products_backward)
-
-
-def blend(grams: Sequence[Gram], weights: Sequence[float]) -> Gram:
-    """One target from several styles: the weighted mean of their Grams per position; the weights are made to sum to 1.
-
-    Source: jcjohnson/neural-style, `-style_blend_weights`.
-    """
-    shares = [weight / sum(weights) for weight in weights]
-    positions = sum(share * gram.positions for share, gram in zip(shares, grams, strict=True))
-    means = [share * gram.products / gram.positions for share, gram in zip(shares, grams, strict=True)]
-    return Gram(positions * reduce(jnp.add, means), jnp.asarray(positions, jnp.float32))
-
-
-GRAM_NORMALIZATIONS: Mapping[str, Callable[[Gram], Float[Array, "c c"]]] = {
-    "none": lambda gram: gram.products,
-    "per_position": lambda gram: gram.products / gram.positions,  # 1 / M: Gatys' code
-    "per_element": lambda gram: gram.products / (gram.positions * len(gram.products)),  # 1 / (C M): neural-style
-}
 
 REDUCTIONS: Mapping[str, Callable[[Float[Array, "..."]], Scalar]] = {
     "mean": lambda difference: jnp.mean(difference**2),
@@ -73,12 +18,6 @@ REDUCTIONS: Mapping[str, Callable[[Float[Array, "..."]], Scalar]] = {
 def squared_error(value: Float[Array, "..."], target: Float[Array, "..."], *, reduction: str) -> Scalar:
     """The squared difference of two arrays of one shape, reduced as named in `REDUCTIONS`."""
     return REDUCTIONS[reduction](value - target)
-
-
-def gram_loss(gram: Gram, target: Gram, *, normalization: str, reduction: str) -> Scalar:
-    """The squared difference of two normalised Gram matrices. Source: Gatys et al. (2016), equation 4."""
-    normalize = GRAM_NORMALIZATIONS[normalization]
-    return squared_error(normalize(gram), normalize(target), reduction=reduction)
 
 
 def _forward_differences(x: FeatureMap) -> tuple[Float[Array, "h-1 w c"], Float[Array, "h w-1 c"]]:

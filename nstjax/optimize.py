@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nstjax.objective import Objective, Targets, Weights, evaluate
 from nstjax.optimizers import Optimizer
@@ -51,6 +51,7 @@ def advance(
     learning_rates: Float[Array, "n"],
     num_evaluations: Int[Array, ""] | int,
     average: Scalar,
+    key: PRNGKeyArray,
     *,
     objective: Objective,
     optimizer: Optimizer,
@@ -63,13 +64,14 @@ def advance(
     Args:
         learning_rates: of each evaluation's step; their length n is the most that can be run.
         average: decay of the iterates' exponential moving average (bias corrected); 0: `result` is the best iterate.
+        key: of what terms draw at random, anew at every evaluation.
     """
     loss = jax.value_and_grad(partial(evaluate, objective=objective), has_aux=True)
 
     def evaluation(k: Array, carry: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
         state, records = carry
         image = state.image + state.pending
-        (total, terms), gradient = loss(image, network, targets, weights)
+        (total, terms), gradient = loss(image, network, targets, weights, jax.random.fold_in(key, state.evaluations))
         pending, optimizer_state = optimizer.update(
             gradient, state.optimizer, image, value=total, learning_rate=learning_rates[k]
         )
@@ -103,6 +105,7 @@ def optimize(
     *,
     objective: Objective,
     optimizer: Optimizer,
+    key: PRNGKeyArray | None = None,
     average: float = 0.0,
     pause_every: int = 0,
     done: int = 0,
@@ -114,12 +117,13 @@ def optimize(
     computed in its buffers: copy what has to last.
     """
     length, num_evaluations = 1, len(learning_rates)
+    key = jax.random.key(0) if key is None else key
     padded = np.pad(learning_rates, (0, LONGEST_CHUNK), "edge")
     while done < num_evaluations:
         length = min(length, num_evaluations - done, _until_pause(done, pause_every))
         began = time.perf_counter()
         state, records = advance(
-            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average,
+            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average, key,
             objective=objective, optimizer=optimizer,
         )  # fmt: skip
         yield state, {name: np.asarray(values)[:length] for name, values in records.items()}

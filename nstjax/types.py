@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 Image = Float[Array, "h w 3"]  # sRGB; [0, 1] wherever a picture is read or written, free during optimisation
 FeatureMap = Float[Array, "h w c"]
 AnyImage = Float[Array, "_ _ 3"]  # an image whose size has nothing to do with another's
+Guide = Float[Array, "h w"]  # of a feature map's positions: what each one's features are multiplied by; 0 leaves it out
 Scalar = Float[Array, ""]
 Features = dict[str, Float[Array, "_ _ _"]]  # by layer
 Params = dict[str, dict[str, Array]]  # Flax's layout: {"conv1_1": {"kernel": [3, 3, i, o], "bias": [o]}, ...}

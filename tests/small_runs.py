@@ -17,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from nstjax import images
 from nstjax.config import Config
+from nstjax.objective import StyleTerm
 from nstjax.outputs import RunFolder
 from nstjax.train import compose
 
@@ -26,6 +27,12 @@ SHALLOW = ("objective.content.layers=[relu2_1]", "objective.style.layers=[relu1_
 SMALL = ("size=48", "schedule=single", "schedule.steps=[3]", *SHALLOW)
 
 HEIGHT, WIDTH = 48, 41  # of grace_hopper, and of what `picture` writes, at size=48
+
+
+def gram_term(layer: str, normalization: str, reduction: str) -> StyleTerm:
+    """A term that compares Gram matrices of one style."""
+    options = (("normalization", normalization), ("reduction", reduction))
+    return StyleTerm(f"style/{layer}", layer, "gram", options)
 
 
 def small(*overrides: str) -> Config:

@@ -214,8 +214,8 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"content": {"path": 3}}, "content.path=3 has the wrong type; it takes text"),
         ({"content": {"path": ""}}, "content.path is empty"),
         ({"objective": {"style": {"layers": ["conv9_9"]}}}, "conv9_9 is not known; choose one of conv1_1, relu1_1"),
-        ({"objective": {"style": {"layers": "relu1_1"}}}, "layers='relu1_1' has the wrong type; it takes a list"),
-        ({"schedule": {"steps": 7}}, "schedule.steps=7 has the wrong type; it takes a list, as [a,b]"),
+        ({"objective": {"style": {"layers": {"a": 1}}}}, "layers={'a': 1} has the wrong type; it takes a list"),
+        ({"schedule": {"steps": None}}, "schedule.steps=null has the wrong type; it takes a list"),
         ({"schedule": {"steps": [7.5]}}, "7.5 has the wrong type; it takes a whole number"),
         ({"schedule": {"steps": [False]}}, "false has the wrong type; it takes a whole number"),
         ({"schedule": {"steps": [-1]}}, "-1 is out of range; it takes a number from 0 to 1e+06"),
@@ -319,3 +319,15 @@ def test_layers_without_weights_weigh_one_each():
 def test_a_configuration_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         compose().size = 3
+
+
+def test_a_single_value_is_a_list_of_one():
+    assert compose(["schedule.scales=1", "schedule.steps=7"]).schedule.steps == (7,)
+    style = compose(["objective.style.layers=relu1_1", "objective.style.layer_weights=0.5"]).objective.style
+    assert list(style.weighted_layers()) == [("relu1_1", 0.5)]
+
+
+def test_a_single_weight_or_statistic_is_for_all_layers():
+    style = compose(["objective.style.layers=[relu1_1,relu2_1]", "objective.style.layer_weights=0.5"]).objective.style
+    assert list(style.weighted_layers()) == [("relu1_1", 0.5), ("relu2_1", 0.5)]
+    assert style.statistics() == ("gram", "gram")

@@ -10,18 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import gram_term
 
-from nstjax import features, losses, objective, optimize, weights
+from nstjax import features, objective, optimize, weights
 from nstjax.layers import IMAGE
 from nstjax.objective import ContentTerm, Objective, StyleTerm, TotalVariationTerm, evaluate, make_targets
+from nstjax.statistics import GRAM_NORMALIZATIONS
 from nstjax.train import compose
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 TERMS = (
     ContentTerm("relu2_1", "half_sum"),
-    StyleTerm("relu1_2", "per_element", "sum"),
-    StyleTerm("relu2_1", "per_position", "mean"),
+    gram_term("relu1_2", "per_element", "sum"),
+    gram_term("relu2_1", "per_position", "mean"),
     TotalVariationTerm("half_sum_of_squares", 255.0),
 )
 WEIGHTS = {"content/relu2_1": 0.5, "style/relu1_2": 3.0, "style/relu2_1": 2.0, "tv": 0.125}
@@ -52,9 +54,16 @@ def interior_differences(image):
     return (image[1:] - image[:-1])[:, :-1], (image[:, 1:] - image[:, :-1])[:-1]
 
 
+def of_styles(shares):
+    """The objective for several styles, blended by their shares."""
+    blended = {"styles": tuple(range(len(shares))), "shares": shares}
+    terms = (dataclasses.replace(each, **blended) if isinstance(each, StyleTerm) else each for each in TERMS)
+    return Objective(tuple(terms), OBJECTIVE.extract)
+
+
 def targets_of(network, content=None, styles=None, shares=(1.0,)):
     content, styles = picture(1) if content is None else content, styles or [picture(2, 18, 26)]
-    return make_targets(network, content, styles, shares, objective=OBJECTIVE)
+    return make_targets(network, content, styles, objective=of_styles(shares))
 
 
 @jax.jit
@@ -119,11 +128,11 @@ def test_the_gradient_on_a_flat_image_is_finite(network, gray):
 
 
 def test_styles_of_several_sizes_blend_by_their_shares(network):
-    styles, shares = [picture(2, 18, 26), picture(3, 18, 26), picture(4, 40, 17)], [1.0, 0.0, 3.0]
-    blended = targets_of(network, styles=styles, shares=shares)["style/relu2_1"]
+    styles, shares = [picture(2, 18, 26), picture(3, 18, 26), picture(4, 40, 17)], (0.25, 0.0, 0.75)
+    blended = targets_of(network, styles=styles, shares=shares)["style/relu2_1"].summary
     grams = [maps(network, style, ("relu2_1",), pooling="average")["relu2_1"] for style in styles]
     first, _, third = (x.T @ x / len(x) for x in grams)
-    found = losses.GRAM_NORMALIZATIONS["per_position"](blended)
+    found = GRAM_NORMALIZATIONS["per_position"](blended)
     expected = (first + 3 * third) / 4
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * expected.max())
 
@@ -132,7 +141,7 @@ def test_content_looks_at_the_content_picture_only(network):
     """And style at the style pictures only; nothing is computed for a picture that nobody looks at."""
     before, after = targets_of(network), targets_of(network, styles=[picture(3)])
     np.testing.assert_array_equal(before["content/relu2_1"], after["content/relu2_1"])
-    assert (before["style/relu1_2"].products != after["style/relu1_2"].products).any()
+    assert (before["style/relu1_2"].summary.products != after["style/relu1_2"].summary.products).any()
     assert set(before) == set(WEIGHTS) - {"tv"}
 
 
@@ -195,7 +204,7 @@ def test_weights_are_those_of_the_picture_times_those_of_the_layer():
 def first_loss(network, config, image, content, style):
     """The total that a run with this configuration would record for `image`."""
     configured = objective.from_config(config.objective, features.extractor(**dataclasses.asdict(config.network)))
-    targets = make_targets(network, content, [style], (1.0,), objective=configured)
+    targets = make_targets(network, content, [style], objective=configured)
     return optimize.measure(
         image, network, targets, objective.weights_from_config(config.objective), objective=configured
     )[0]

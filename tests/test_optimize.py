@@ -9,19 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import gram_term
 
 from nstjax import optimize, optimizers
-from nstjax.objective import ContentTerm, Objective, StyleTerm, TotalVariationTerm, evaluate, make_targets
+from nstjax.objective import ContentTerm, Objective, TotalVariationTerm, evaluate, make_targets
 from nstjax.types import Network, Preprocessing
 
 NETWORK = Network({}, Preprocessing(jnp.float32(1), jnp.zeros(3), jnp.ones(3)))
 TERMS = (
     ContentTerm("relu1_1", "mean"),
-    StyleTerm("relu1_1", "per_position", "mean"),
+    gram_term("relu1_1", "per_position", "mean"),
     TotalVariationTerm("mean_of_squares", 1.0),
 )
 WEIGHTS = {"content/relu1_1": 1.0, "style/relu1_1": 2.0, "tv": 0.1}
 SHAPE = (6, 8, 3)
+KEY = jax.random.key(0)
 
 
 def halved(network, image, layers):
@@ -43,7 +45,7 @@ def picture(seed, shape=SHAPE):
 
 @cache
 def targets():
-    return make_targets(NETWORK, picture(1), [picture(2, (4, 10, 3))], [1.0], objective=OBJECTIVE)
+    return make_targets(NETWORK, picture(1), [picture(2, (4, 10, 3))], objective=OBJECTIVE)
 
 
 def start(optimizer, image=None):
@@ -55,7 +57,7 @@ def advanced(state, rates, count, *, optimizer=ADAM, average=0.0):
     """`optimize.advance` on the toy problem."""
     rates = np.pad(np.float32(rates), (0, 150 - len(rates)))
     return optimize.advance(
-        state, NETWORK, targets(), WEIGHTS, rates, count, average, objective=OBJECTIVE, optimizer=optimizer
+        state, NETWORK, targets(), WEIGHTS, rates, count, average, KEY, objective=OBJECTIVE, optimizer=optimizer
     )
 
 

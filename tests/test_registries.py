@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nstjax import features, inits, layers, losses, objective, optimizers, weights
+from nstjax import features, inits, layers, losses, objective, optimizers, statistics, weights
 from nstjax.config import schema
 
 
@@ -22,8 +22,9 @@ def names(group, key):
         (schema.NetworkConfig, "pooling", features.POOLINGS),
         (schema.LayersConfig, "layers", layers.CHANNELS),
         (schema.LayersConfig, "reduction", losses.REDUCTIONS),
-        (schema.GramConfig, "normalization", losses.GRAM_NORMALIZATIONS),
-        (schema.GramConfig, "layer_scaling", objective.LAYER_SCALINGS),
+        (schema.StyleTermsConfig, "statistic", statistics.STATISTICS),
+        (schema.StyleTermsConfig, "normalization", statistics.GRAM_NORMALIZATIONS),
+        (schema.StyleTermsConfig, "layer_scaling", objective.LAYER_SCALINGS),
         (schema.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
         (schema.InitConfig, "distribution", inits.DISTRIBUTIONS),
     ],

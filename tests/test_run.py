@@ -114,7 +114,7 @@ def test_the_first_row_is_the_loss_of_the_init_before_any_update(three_steps):
     style = jnp.asarray(images.resize(style, *fitted, resample="lanczos", space="linear"))
     compared = objective.from_config(config.objective, features.extractor(pooling="average"))
     network = weights.load("caffe-8bit")
-    targets = objective.make_targets(network, content, [style], [1.0], objective=compared)
+    targets = objective.make_targets(network, content, [style], objective=compared)
     of_terms = objective.weights_from_config(config.objective)
     total, terms = objective.evaluate(content, network, targets, of_terms, objective=compared)
     first = history(three_steps)[0]

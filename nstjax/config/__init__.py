@@ -5,7 +5,7 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
-from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig
+from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig, StyleConfig
 
 __all__ = [
     "MAX_SIZE",
@@ -13,6 +13,7 @@ __all__ = [
     "LayersConfig",
     "ObjectiveConfig",
     "ScheduleConfig",
+    "StyleConfig",
     "flat",
     "from_dict",
     "settings",

@@ -72,6 +72,8 @@ def _convert(hint: Any, value: Any, key: str, metadata: Mapping[str, Any]) -> An
         return None if value is None else _convert(get_args(hint)[0], value, key, metadata)
     if get_origin(hint) is dict and isinstance(value, Mapping):
         return dict(value)
+    if get_origin(hint) is tuple and isinstance(value, str | int | float):
+        value = [value]
     if get_origin(hint) is tuple and isinstance(value, list | tuple):
         return tuple(_convert(get_args(hint)[0], each, f"{key}[{i}]", metadata) for i, each in enumerate(value))
     if hint is float and type(value) is int:
@@ -123,13 +125,19 @@ def _check_consistency(config: Config) -> None:
             )
     if not (schedule.scales and schedule.steps):
         raise UserError("schedule.scales or schedule.steps is empty; give at least one scale, and its steps")
-    _check_lengths("schedule.scales", schedule.scales, "schedule.steps", schedule.steps)
+    if len(schedule.scales) != len(schedule.steps):
+        raise UserError(
+            f"schedule.steps has {len(schedule.steps)} entries for the {len(schedule.scales)} of schedule.scales; "
+            "give one for each"
+        )
     _check_lengths(
         "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
     )
     if config.style.shares and sum(config.style.shares) == 0:
         raise UserError("style.shares are all zero; give at least one style a share")
-    for key, layers in (("content", content.layers), ("style", style.layers)):
+    _check_lengths("objective.style.layers", style.layers, "objective.style.statistic", style.statistic)
+    compared = list(zip(style.layers, style.statistics(), strict=True))
+    for key, layers in (("content", content.layers), ("style", compared)):
         if len(set(layers)) < len(layers):
             raise UserError(
                 f"objective.{key}.layers names a layer twice; name it once, and give it the sum of the weights"
@@ -150,5 +158,7 @@ def _check_pictures(config: Config) -> None:
 
 
 def _check_lengths(key: str, values: tuple[Any, ...], other_key: str, others: tuple[Any, ...]) -> None:
-    if others and len(values) != len(others):
-        raise UserError(f"{other_key} has {len(others)} entries for the {len(values)} of {key}; give one for each")
+    if len(others) not in (0, 1, len(values)):
+        raise UserError(
+            f"{other_key} has {len(others)} entries for the {len(values)} of {key}; give one for each, or one for all"
+        )

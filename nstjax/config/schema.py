@@ -21,6 +21,16 @@ def within(default: float | tuple[float, ...], low: float, high: float = LARGEST
     return field(default=default, metadata={"range": (low, high)})
 
 
+def names(default: str, *others: str) -> Any:
+    """A field that holds some of a few names."""
+    return field(default=(default,), metadata={"names": (default, *others)})
+
+
+def each(values: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """The values of a list in which a single one stands for `count` of them."""
+    return values * count if len(values) == 1 else values
+
+
 def layers() -> Any:
     """A field that holds names of VGG19's layers."""
     return field(default=(), metadata={"names": tuple(CHANNELS)})
@@ -39,7 +49,9 @@ class StyleConfig(PictureConfig):
     """The style picture, and further ones to blend with it."""
 
     blend: tuple[str, ...] = ()  # assets or files
-    shares: tuple[float, ...] = within((), 0)  # of the style and each further one; made to sum to 1; empty: equal
+    shares: tuple[float, ...] = within((), 0)  # of the style and each further one; empty: equal
+    normalize_shares: bool = True  # made to sum to 1
+    combine: str = one_of("statistics", "losses")  # one target, their blend; or a target each, and the losses summed
 
 
 @dataclass(frozen=True)
@@ -71,22 +83,27 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class LayersConfig:
-    """Layers of VGG19, the weight of each (none given: 1 each), and how squared differences are reduced."""
+    """Layers of VGG19, the weight of each (none given: 1), and how squared differences are reduced."""
 
     layers: tuple[str, ...] = layers()
     layer_weights: tuple[float, ...] = within((), 0)
     reduction: str = one_of("mean", "sum", "half_sum", "quarter_mean")
 
     def weighted_layers(self) -> Iterable[tuple[str, float]]:
-        return zip(self.layers, self.layer_weights or (1.0,) * len(self.layers), strict=True)
+        return zip(self.layers, each(self.layer_weights or (1.0,), len(self.layers)), strict=True)
 
 
 @dataclass(frozen=True)
-class GramConfig(LayersConfig):
-    """Style layers, and how their Gram matrices are normalised: by M positions, by C M elements, or not."""
+class StyleTermsConfig(LayersConfig):
+    """Style layers, the statistic compared in each, and what these are computed with."""
 
-    normalization: str = one_of("per_position", "per_element", "none")
+    statistic: tuple[str, ...] = names("gram")
+    normalization: str = one_of("per_position", "per_element", "none")  # of Gram matrices: by M, by C M, or not
     layer_scaling: str = one_of("equal", "inverse_square")  # inverse_square: 1 / C^2
+
+    def statistics(self) -> tuple[str, ...]:
+        """One for each layer."""
+        return each(self.statistic, len(self.layers))
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ class ObjectiveConfig:
     style_weight: float = within(1.0, 0)
     tv_weight: float = within(0.0, 0)
     content: LayersConfig = field(default_factory=LayersConfig)
-    style: GramConfig = field(default_factory=GramConfig)
+    style: StyleTermsConfig = field(default_factory=StyleTermsConfig)
     tv: TotalVariationConfig = field(default_factory=TotalVariationConfig)
 
 

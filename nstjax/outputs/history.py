@@ -61,7 +61,7 @@ def history_row(
     row["total"] = terms["total"]
     for group in ("content", "style", "tv"):
         row[group] = sum(value for name, value in terms.items() if name.partition("/")[0] == group)
-    return row | {name: value for name, value in terms.items() if "/" in name}
+    return row | {name: value for name, value in terms.items() if name not in row}
 
 
 def _text(value: float) -> str:

@@ -108,7 +108,7 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
         state = start  # where a saved scale has nothing left to do
         for state, records in optimize.optimize(
             start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
-            objective=problem.objective, optimizer=stage.optimizer,
+            objective=problem.objective, optimizer=stage.optimizer, key=jax.random.key(config.seed),
             average=config.optimizer.average, pause_every=config.preview_every, done=done,
         ):  # fmt: skip
             lost = _lost_at(state, records["total"])

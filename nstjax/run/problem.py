@@ -87,7 +87,7 @@ def prepare(config: Config) -> Problem:
     init = _open(config, None, config.init.path) if config.init.kind == "picture" else None
     _check_sizes(config, content, styles)
     weights_file = weights.locate(config.weights.source, _path(config.weights.path))
-    compared = objective.from_config(config.objective, _extractor(config))
+    compared = objective.from_config(config.objective, _extractor(config), config.style)
     status, layers = weights_file.stat(), up_to_deepest(compared.layers)
     version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)  # `cp -p` keeps two of them
     network = _network(weights_file, version, layers, config.runtime.convolution)
@@ -98,7 +98,7 @@ def prepare(config: Config) -> Problem:
         weights_file,
         network=network,
         objective=compared,
-        weights=objective.weights_from_config(config.objective),
+        weights=objective.weights_from_config(config.objective, config.style),
     )
 
 
@@ -134,13 +134,12 @@ def _empty_map(config: Config, content: Source, styles: Sequence[Source]) -> str
 
 def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
     """The scales from the `first` on, each with its targets; computed when the loop comes to it."""
-    blend = config.style.shares or (1.0,) * len(problem.styles)
     for index in range(first, len(config.schedule.scales)):
         share, steps = config.schedule.scales[index], config.schedule.steps[index]
         shape = _content_shape(config, problem.content, share)
         content = _resized(config, problem.content, shape)
         styles = [_resized(config, style, _style_shape(config, style, shape)) for style in problem.styles]
-        targets = objective.make_targets(problem.plain_network, content, styles, blend, objective=problem.objective)
+        targets = objective.make_targets(problem.plain_network, content, styles, objective=problem.objective)
         yield Stage(index, steps, _optimizer(config, steps), content, targets)
 
 

@@ -108,7 +108,7 @@ class Side:
         state = optimize.start(self.image, self.sgd.init(self.image))
         state, records = optimize.advance(
             state, self.job.problem.network, self.job.stage.targets, self.job.problem.weights,
-            np.full(optimize.LONGEST_CHUNK, rate, np.float32), evaluations, 0.0,
+            np.full(optimize.LONGEST_CHUNK, rate, np.float32), evaluations, 0.0, jax.random.key(0),
             objective=self.job.problem.objective, optimizer=self.sgd,
         )  # fmt: skip
         return jax.block_until_ready(state), float(records["total"][evaluations - 1])
