@@ -16,7 +16,8 @@ from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RESULT, Place, RunFolder, finished
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
-from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, learning_rates, prepare, stages
+from nstjax.run.pictures import check_inputs
+from nstjax.run.problem import Problem, Stage, alpha, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
 
