@@ -81,7 +81,9 @@ def values(schema):
         elif typing.get_origin(each.type) is tuple:
             entries = {"blend": 1, "background": 3}.get(each.name, 2)
             entry = scalars(typing.get_args(each.type)[0], each.metadata)
-            strategies[each.name] = st.lists(entry, min_size=entries, max_size=entries, unique=each.name == "layers")
+            strategies[each.name] = st.lists(
+                entry, min_size=entries, max_size=entries, unique=each.name in ("layers", "pools")
+            )
         elif typing.get_origin(each.type) is dict:
             strategies[each.name] = st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False) | st.text())
         else:
@@ -232,6 +234,7 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ),
         ({"objective": {"content": {"layer_weights": [1, 2]}}}, "objective.content.layer_weights has 2 entries"),
         ({"objective": {"style": {"layers": ["relu1_1", "relu1_1"]}}}, "twice"),
+        ({"objective": {"laplacian": {"pools": [4, 4]}}}, "objective.laplacian.pools=[4, 4] has a number twice"),
         ({"objective": {"content": {"layers": []}}}, "neither objective.content.layers nor objective.style.layers"),
         (
             {"objective": {"content_weight": 1e30, "content": {"layer_weights": [1e9]}}},

@@ -1,4 +1,4 @@
-"""Reductions and total variation: every formula against its naive NumPy twin."""
+"""Reductions, total variation and the Laplacian: every formula against its naive NumPy twin."""
 
 from pathlib import Path
 
@@ -79,6 +79,36 @@ def test_a_flat_image_has_no_total_variation_and_a_finite_gradient(form):
     value, gradient = jax.jit(jax.value_and_grad(losses.TOTAL_VARIATIONS[form]))(jnp.full((4, 5, 3), 0.7))
     assert value == 0
     assert jnp.isfinite(gradient).all()
+
+
+# The Laplacian
+
+
+def naive_laplacian(x, pool):
+    """Square by square, in float64."""
+    x = np.asarray(x, np.float64)
+    height, width = x.shape[0] // pool, x.shape[1] // pool
+    squares = np.zeros((height, width))
+    for i, j in np.ndindex(height, width):
+        squares[i, j] = x[i * pool : (i + 1) * pool, j * pool : (j + 1) * pool].mean((0, 1)).sum()
+    found = np.zeros((height - 2, width - 2))
+    for i, j in np.ndindex(*found.shape):
+        neighbors = squares[i, j + 1] + squares[i + 2, j + 1] + squares[i + 1, j] + squares[i + 1, j + 2]
+        found[i, j] = 4 * squares[i + 1, j + 1] - neighbors
+    return found
+
+
+@pytest.mark.parametrize(("pool", "size"), [(1, (3, 3)), (1, (7, 5)), (2, (9, 8)), (4, (19, 13))])
+def test_the_laplacian_is_its_formula(pool, size):
+    x = feature_map(5, *size, channels=3)
+    np.testing.assert_allclose(losses.laplacian(x, pool), naive_laplacian(x, pool), rtol=1e-4, atol=1e-3)
+
+
+def test_a_slope_has_no_laplacian():
+    """Only where brightness bends is there an edge."""
+    rows, columns = np.mgrid[:12, :16]
+    slope = np.repeat((0.01 * rows + 0.02 * columns)[..., None], 3, axis=2)
+    np.testing.assert_allclose(losses.laplacian(jnp.float32(slope), 4), np.zeros((1, 2)), atol=1e-6)
 
 
 def recorded(name):

@@ -180,6 +180,23 @@ def test_only_the_layers_of_the_terms_are_asked_for(network):
 # Configurations
 
 
+def test_the_laplacian_is_a_content_term_of_the_picture_itself(network):
+    """Li et al. (2017), on pixels from 0 to 255: the mean squared difference, for each size of square."""
+    config = compose(["objective.laplacian.pools=[2,4]", "objective.laplacian_weight=20"]).objective
+    compared = objective.from_config(config, OBJECTIVE.extract)
+    image, content = picture(0, 32, 40), picture(1, 32, 40)
+    targets = make_targets(network, content, [content], objective=compared)
+    found = optimize.measure(image, network, targets, objective.weights_from_config(config), objective=compared)[1]
+    for pool in (2, 4):
+        squares = [
+            255 * np.asarray(each, np.float64).reshape(32 // pool, pool, 40 // pool, pool, 3).mean((1, 3)).sum(2)
+            for each in (image, content)
+        ]
+        edges = [4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:] for x in squares]
+        expected = 20 * ((edges[0] - edges[1]) ** 2).mean()
+        np.testing.assert_allclose(found[f"content/laplacian{pool}"], expected, rtol=1e-5)
+
+
 def test_weights_are_those_of_the_picture_times_those_of_the_layer():
     config = compose(
         [

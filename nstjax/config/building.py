@@ -142,6 +142,9 @@ def _check_consistency(config: Config) -> None:
             raise UserError(
                 f"objective.{key}.layers names a layer twice; name it once, and give it the sum of the weights"
             )
+    pools = config.objective.laplacian.pools
+    if len(set(pools)) < len(pools):
+        raise UserError(f"objective.laplacian.pools={list(pools)} has a number twice; give it once")
     if not (content.layers or style.layers):
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
     if config.optimizer.decay == "exponential" and config.optimizer.final == 0:

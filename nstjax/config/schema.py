@@ -115,15 +115,25 @@ class TotalVariationConfig:
 
 
 @dataclass(frozen=True)
+class LaplacianConfig:
+    """The content's edges: its picture's Laplacian, after averaging squares of so many pixels; a term for each."""
+
+    pools: tuple[int, ...] = within((), 1, 1024)  # Li et al. (2017): 4, or 4 and 16
+    pixel_range: float = within(255.0, 0)
+
+
+@dataclass(frozen=True)
 class ObjectiveConfig:
-    """content_weight (alpha), style_weight (beta) and tv_weight, and what each of them weighs."""
+    """content_weight (alpha), style_weight (beta) and the others, and what each of them weighs."""
 
     content_weight: float = within(1.0, 0)
     style_weight: float = within(1.0, 0)
     tv_weight: float = within(0.0, 0)
+    laplacian_weight: float = within(100.0, 0)  # of the Laplacian of each of laplacian.pools
     content: LayersConfig = field(default_factory=LayersConfig)
     style: StyleTermsConfig = field(default_factory=StyleTermsConfig)
     tv: TotalVariationConfig = field(default_factory=TotalVariationConfig)
+    laplacian: LaplacianConfig = field(default_factory=LaplacianConfig)
 
 
 @dataclass(frozen=True)

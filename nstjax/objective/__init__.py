@@ -16,12 +16,12 @@ from nstjax.config import ObjectiveConfig, StyleConfig
 from nstjax.features import Extract
 from nstjax.layers import IMAGE
 from nstjax.objective.configured import LAYER_SCALINGS, terms_and_weights
-from nstjax.objective.terms import ContentTerm, StyleTarget, StyleTerm, Term, TotalVariationTerm
+from nstjax.objective.terms import ContentTerm, LaplacianTerm, StyleTarget, StyleTerm, Term, TotalVariationTerm
 from nstjax.types import AnyImage, Features, Guide, Image, Network, Scalar
 
 __all__ = [
-    "LAYER_SCALINGS", "ContentTerm", "Objective", "StyleTarget", "StyleTerm", "Targets", "Term", "TotalVariationTerm",
-    "Weights", "evaluate", "from_config", "make_targets", "weights_from_config",
+    "LAYER_SCALINGS", "ContentTerm", "LaplacianTerm", "Objective", "StyleTarget", "StyleTerm", "Targets", "Term",
+    "TotalVariationTerm", "Weights", "evaluate", "from_config", "make_targets", "weights_from_config",
 ]  # fmt: skip
 
 Targets = dict[str, Any]  # by term: what the image must match

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nstjax.config import ObjectiveConfig, StyleConfig
 from nstjax.layers import CHANNELS
-from nstjax.objective.terms import ContentTerm, StyleTerm, Term, TotalVariationTerm
+from nstjax.objective.terms import ContentTerm, LaplacianTerm, StyleTerm, Term, TotalVariationTerm
 from nstjax.statistics import STATISTICS
 
 LAYER_SCALINGS = {
@@ -24,10 +24,12 @@ class Group(NamedTuple):
 
 
 def terms_and_weights(config: ObjectiveConfig, style: StyleConfig) -> Iterator[tuple[Term, float]]:
-    """Each term that a configuration names, with its weight: alpha, beta or the TV weight times its layer's own."""
-    content, tv = config.content, config.tv
+    """Each term that a configuration names, with its weight: alpha, beta and the like times its layer's own."""
+    content, laplacian, tv = config.content, config.laplacian, config.tv
     for layer, weight in content.weighted_layers():
         yield ContentTerm(layer, content.reduction), config.content_weight * weight
+    for pool in laplacian.pools:
+        yield LaplacianTerm(pool, laplacian.pixel_range), config.laplacian_weight
     for term, weight in _style_terms(config, style):
         yield term, config.style_weight * weight
     yield TotalVariationTerm(tv.form, tv.pixel_range), config.tv_weight

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from nstjax import losses
 from nstjax.layers import IMAGE
@@ -54,6 +54,30 @@ class ContentTerm:
 
     def loss(self, feature_map: FeatureMap, target: FeatureMap, key: PRNGKeyArray) -> Scalar:
         return losses.squared_error(feature_map, target, reduction=self.reduction)
+
+
+@dataclass(frozen=True)
+class LaplacianTerm:
+    """The content picture's edges, with pixels counted from 0 to `pixel_range`, averaged in squares of `pool`."""
+
+    pool: int
+    pixel_range: float
+    pictures: ClassVar[str | None] = "content"
+    styles: ClassVar[tuple[int, ...]] = ()
+    layer: ClassVar[str] = IMAGE
+
+    @property
+    def name(self) -> str:
+        return f"content/laplacian{self.pool}"
+
+    def summary(self, feature_map: FeatureMap, guide: Guide | None) -> Float[Array, "_ _"]:
+        return losses.laplacian(feature_map * self.pixel_range, self.pool)
+
+    def target(self, summaries: Sequence[Float[Array, "_ _"]], guide: Guide | None) -> Float[Array, "_ _"]:
+        return summaries[0]
+
+    def loss(self, feature_map: FeatureMap, target: Float[Array, "_ _"], key: PRNGKeyArray) -> Scalar:
+        return losses.squared_error(self.summary(feature_map, None), target, reduction="mean")
 
 
 class StyleTarget(NamedTuple):

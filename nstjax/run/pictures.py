@@ -91,14 +91,17 @@ def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> No
 
 
 def _empty_map(config: Config, content: Source, styles: Sequence[Source]) -> str | None:
-    """The first layer that a picture is too small for, in words."""
-    of_styles = config.objective.style.layers
+    """The first of the things that are compared that a picture is too small for, in words."""
+    compared, edges = config.objective, config.network.pool_edges
+    of_styles = {layer: smallest_side(layer, edges) for layer in compared.style.layers}
+    of_content = {layer: smallest_side(layer, edges) for layer in compared.content.layers}
+    of_content |= {f"objective.laplacian.pools={pool}": 3 * pool for pool in compared.laplacian.pools}  # inner pixels
     for number, share in enumerate(config.schedule.scales):
         shape = content_shape(config, content, share)
-        needed = [("content", shape, (*config.objective.content.layers, *of_styles))]
+        needed = [("content", shape, of_content | of_styles)]
         needed += [("style", style_shape(config, style, shape), of_styles) for style in styles]
-        for name, (height, width), layers in needed:
-            for layer in layers:
-                if min(height, width) < smallest_side(layer, config.network.pool_edges):
-                    return f"{layer} has nothing left of the {name} picture's {width}x{height} pixels at scale {number}"
+        for name, (height, width), least in needed:
+            for what, side in least.items():
+                if min(height, width) < side:
+                    return f"{what} has nothing left of the {name} picture's {width}x{height} pixels at scale {number}"
     return None
