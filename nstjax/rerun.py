@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from nstjax import assets, files
 from nstjax.comparison import Report, compare, results
-from nstjax.config import Config
+from nstjax.config import Config, FineConfig
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import MANIFEST
 
@@ -86,7 +86,8 @@ def _found(manifest: Mapping[str, Any], config: Config, folder: Path, anyway: bo
 
 def _locate(wanted: Input, config: Config, folder: Path) -> Path:
     """The file where it was, or beside the manifest, where somebody may have put it; else by the name that it has."""
-    candidates = [path for path in (wanted.path, folder / wanted.path.name) if path.is_file()]
+    candidates = [wanted.path, folder / wanted.path.name, folder / wanted.path.parent.name / wanted.path.name]
+    candidates = [path for path in candidates if path.is_file()]
     same = [path for path in candidates if files.sha256(path) == wanted.sha256]
     path = next(iter([*same, *candidates]), None) or _by_name(wanted.name, config)
     if path is None:
@@ -107,13 +108,13 @@ def _by_name(name: str, config: Config) -> Path | None:
 
 
 def _with_files(config: Config, found: Mapping[str, Path]) -> Config:
-    """The configuration with every input by its path, wherever the command is given."""
+    """The configuration with every input by its path, wherever the command is given; a painted style is one of them."""
     path = {name: str(file) for name, file in found.items()}
     blend = tuple(path[f"style.blend[{i}]"] for i in range(len(config.style.blend)))
     return replace(
         config,
         content=replace(config.content, path=path["content"]),
-        style=replace(config.style, path=path["style"], blend=blend),
+        style=replace(config.style, path=path["style"], blend=blend, fine=FineConfig()),
         init=replace(config.init, path=path.get("init", config.init.path)),
         weights=replace(config.weights, path=path["weights"]),
     )

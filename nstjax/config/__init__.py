@@ -5,15 +5,32 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
-from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig, StyleConfig
+from nstjax.config.schema import (
+    MAX_SIZE,
+    Config,
+    FineConfig,
+    InitConfig,
+    LayersConfig,
+    ObjectiveConfig,
+    OutputConfig,
+    PictureConfig,
+    ScheduleConfig,
+    StyleConfig,
+    StyleTermsConfig,
+)
 
 __all__ = [
     "MAX_SIZE",
     "Config",
+    "FineConfig",
+    "InitConfig",
     "LayersConfig",
     "ObjectiveConfig",
+    "OutputConfig",
+    "PictureConfig",
     "ScheduleConfig",
     "StyleConfig",
+    "StyleTermsConfig",
     "flat",
     "from_dict",
     "settings",

@@ -31,9 +31,9 @@ def each(values: tuple[Any, ...], count: int) -> tuple[Any, ...]:
     return values * count if len(values) == 1 else values
 
 
-def layers() -> Any:
+def layers(*default: str) -> Any:
     """A field that holds names of VGG19's layers."""
-    return field(default=(), metadata={"names": tuple(CHANNELS)})
+    return field(default=default, metadata={"names": tuple(CHANNELS)})
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,15 @@ class PictureConfig:
 
 
 @dataclass(frozen=True)
+class FineConfig:
+    """A picture whose fine strokes the style picture is painted in, before anything else."""
+
+    picture: str | None = None  # asset or file
+    layers: tuple[str, ...] = layers("relu1_1", "relu2_1")  # of objective.style.layers those that see strokes only
+    content_weight: float = within(0.0, 0)  # of the style picture's own forms
+
+
+@dataclass(frozen=True)
 class StyleConfig(PictureConfig):
     """The style picture, and further ones to blend with it."""
 
@@ -52,6 +61,7 @@ class StyleConfig(PictureConfig):
     shares: tuple[float, ...] = within((), 0)  # of the style and each further one; empty: equal
     normalize_shares: bool = True  # made to sum to 1
     combine: str = one_of("statistics", "losses")  # one target, their blend; or a target each, and the losses summed
+    fine: FineConfig = field(default_factory=FineConfig)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RESULT, Place, RunFolder, finished
+from nstjax.run import fine
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
 from nstjax.run.pictures import check_inputs
@@ -62,6 +63,9 @@ def run(config: Config, folder: Path) -> Path:
         timed_and_kept() as compiling,
         jax.default_matmul_precision(matmul_precision(config)),
     ):
+        if config.style.fine.picture:
+            config = _with_painted_style(config, folder)
+            compiling.seconds = 0.0  # of the other run
         problem = prepare(config)
         out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
         setup, place = out.seconds(), out.begin()
@@ -91,6 +95,12 @@ def run(config: Config, folder: Path) -> Path:
     if stop.requested:  # too late for this run, but not for those that a sweep would go on with
         raise Interrupted(stop.number, path)
     return path
+
+
+def _with_painted_style(config: Config, folder: Path) -> Config:
+    """What is left to do of a run whose style picture has to be painted first; it is, by a run in `folder/style`."""
+    log.info("painting the style picture in the strokes of %s first", config.style.fine.picture)
+    return fine.painted(config, str(run(fine.painting(config), folder / "style")))
 
 
 def matmul_precision(config: Config) -> str:

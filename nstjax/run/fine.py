@@ -1,0 +1,48 @@
+"""Fine strokes of one picture on the forms of another: the style picture of a run, made by a run of its own."""
+
+from dataclasses import replace
+
+from nstjax import assets
+from nstjax.config import Config, FineConfig, InitConfig, OutputConfig, PictureConfig, StyleConfig, StyleTermsConfig
+from nstjax.errors import UserError
+
+
+def painting(config: Config) -> Config:
+    """The run that paints the style picture in the strokes of `style.fine.picture`, which only shallow layers see.
+
+    Source: Gatys et al. (2017), section 6, "Scale control": it begins with the coarse style's picture and, unless
+    `style.fine.content_weight` says otherwise, has no content loss.
+    Differs from Gatys et al. (2017): layers are the same at every scale; their code goes up to relu4_1 at the second.
+
+    Raises:
+        UserError: the style has no layer of those.
+    """
+    style, fine, compared = config.style, config.style.fine, config.objective
+    content = compared.content if fine.content_weight else replace(compared.content, layers=(), layer_weights=())
+    return replace(
+        config,
+        content=PictureConfig(style.name, style.path),
+        style=StyleConfig(name=fine.picture) if fine.picture in assets.names() else StyleConfig(path=fine.picture),
+        init=InitConfig(kind="content"),
+        output=OutputConfig(bits=16),
+        preview_every=0,
+        objective=replace(
+            compared, content_weight=fine.content_weight, content=content, style=_only(compared.style, fine.layers)
+        ),
+    )
+
+
+def painted(config: Config, picture: str) -> Config:
+    """The run itself, with the style picture that the other run has left."""
+    return replace(config, style=replace(config.style, path=picture, fine=FineConfig()))
+
+
+def _only(compared: StyleTermsConfig, layers: tuple[str, ...]) -> StyleTermsConfig:
+    """Of what is compared, these layers, each with its statistic and its weight."""
+    entries = zip(compared.weighted_layers(), compared.statistics(), strict=True)
+    kept = [(*weighted, statistic) for weighted, statistic in entries if weighted[0] in layers]
+    if not kept:
+        missing = ", ".join(layers)
+        raise UserError(f"style.fine.layers: none of {missing} is in objective.style.layers; give one that is")
+    names, weights, statistics = zip(*kept, strict=True)
+    return replace(compared, layers=names, layer_weights=weights, statistic=statistics)
