@@ -13,8 +13,8 @@ PACKAGE = REPOSITORY / "nstjax"
 LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
-        "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses", "inits",
-        "lbfgs", "optimizers",
+        "color", "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
+        "inits", "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales"},
     "loop": {"optimize", "checkpoint", "outputs"},

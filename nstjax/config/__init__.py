@@ -5,10 +5,11 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
-from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig
+from nstjax.config.schema import MAX_SIZE, ColorConfig, Config, LayersConfig, ObjectiveConfig, ScheduleConfig
 
 __all__ = [
     "MAX_SIZE",
+    "ColorConfig",
     "Config",
     "LayersConfig",
     "ObjectiveConfig",

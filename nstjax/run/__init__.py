@@ -9,16 +9,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nstjax import checkpoint, optimize, optimizers, scales
+from nstjax import checkpoint, images, optimize, optimizers, scales
 from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RESULT, Place, RunFolder, finished
+from nstjax.run import coloring
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
 from nstjax.run.problem import Problem, Stage, alpha, check_inputs, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
+from nstjax.types import Image
 
 __all__ = ["Chunk", "begin", "chunks", "matmul_precision", "repeatable", "run"]
 
@@ -38,6 +40,10 @@ class Chunk(NamedTuple):
     def end(self, setup: float, compiling: float) -> Place:
         """Where a run that is resumed after this chunk begins."""
         return Place(self.stage.number, self.first_step + len(self.records["total"]), setup, compiling)
+
+    def shown(self, config: Config, image: Image) -> images.Pixels:
+        """An image of this scale as one looks at it."""
+        return coloring.shown(config.color, np.asarray(image), self.stage.photo)
 
 
 def run(config: Config, folder: Path) -> Path:
@@ -79,7 +85,8 @@ def run(config: Config, folder: Path) -> Path:
                 if stop.requested:
                     break
         out.manifest |= _outcome(problem, chunk)
-        path = out.result(np.asarray(chunk.state.result), alpha(config, problem, chunk.stage.content))
+        result = chunk.shown(config, chunk.state.result)
+        path = out.result(result, alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         if chunk.lost:
             raise UserError(_loss_of(rows[-1]))
@@ -121,7 +128,7 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
 def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
     """The state before a scale's first evaluation: the init, or what the scale before it came to, enlarged."""
     if previous is None:
-        image = initial(config, problem, stage.content)
+        image = initial(config, problem, stage)
         return optimize.start(image, stage.optimizer.init(image))
     image = scales.enlarged(previous.result, *stage.content.shape[:2])
     if config.optimizer.name in optimizers.RESTARTED:
@@ -136,7 +143,7 @@ def _restored(saved: Checkpoint, stage: Stage) -> optimize.State:
 
 def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:
     if config.preview_every and row["step"] % config.preview_every == 0:
-        out.preview(np.asarray(chunk.state.image), chunk.stage.number, int(row["step"]))
+        out.preview(chunk.shown(config, chunk.state.image), chunk.stage.number, int(row["step"]))
         log.info(
             "step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style"))
         )

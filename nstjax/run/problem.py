@@ -17,6 +17,7 @@ from nstjax.errors import UserError
 from nstjax.features import Extract, extractor, up_to_deepest
 from nstjax.layers import smallest_side
 from nstjax.outputs import RESULT
+from nstjax.run import coloring
 from nstjax.types import Image, Network
 
 
@@ -60,11 +61,15 @@ class Problem(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets."""
+    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets.
+
+    `photo` is the content picture in its own colors, `content` as the transfer has it.
+    """
 
     number: int
     steps: int
     optimizer: optimizers.Optimizer
+    photo: images.Pixels
     content: Image
     targets: objective.Targets
 
@@ -138,21 +143,24 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
     for index in range(first, len(config.schedule.scales)):
         share, steps = config.schedule.scales[index], config.schedule.steps[index]
         shape = _content_shape(config, problem.content, share)
-        content = _resized(config, problem.content, shape)
-        styles = [_resized(config, style, _style_shape(config, style, shape)) for style in problem.styles]
+        photo = _resized(config, problem.content, shape)
+        content = jnp.asarray(coloring.to_begin_with(config.color, photo))
+        styles = [_recolored(config, style, _style_shape(config, style, shape), photo) for style in problem.styles]
         targets = objective.make_targets(problem.plain_network, content, styles, blend, objective=problem.objective)
-        yield Stage(index, steps, _optimizer(config, steps), content, targets)
+        yield Stage(index, steps, _optimizer(config, steps), photo, content, targets)
 
 
-def initial(config: Config, problem: Problem, content: Image) -> Image:
-    """The first image, of the size of `content`."""
+def initial(config: Config, problem: Problem, stage: Stage) -> Image:
+    """The first image, of the size of the stage's content."""
     scale, mean, _ = problem.network.preprocessing
+    shape = stage.content.shape[:2]
+    picture = _resized(config, problem.init or problem.content, shape)
     return inits.initial(
         config.init.kind,
         jax.random.key(config.seed),
-        content=content,
-        style=_resized(config, problem.styles[0], content.shape[:2]),
-        picture=_resized(config, problem.init or problem.content, content.shape[:2]),
+        content=stage.content,
+        style=_recolored(config, problem.styles[0], shape, stage.photo),
+        picture=jnp.asarray(coloring.to_begin_with(config.color, picture)),
         center=mean / scale,
         amplitude=config.init.amplitude,
         distribution=config.init.distribution,
@@ -218,9 +226,11 @@ def _sides(source: Source) -> tuple[int, int]:
     return height, width
 
 
-def _resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
+def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: images.Pixels) -> Image:
+    return jnp.asarray(coloring.recolored(config.color, _resized(config, style, shape), photo))
+
+
+def _resized(config: Config, source: Source, shape: tuple[int, ...]) -> images.Pixels:
     height, width = shape
     sizing = config.sizing
-    return jnp.asarray(
-        images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
-    )
+    return images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
