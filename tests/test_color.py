@@ -302,11 +302,13 @@ KINDS = sorted(path.stem for path in (REPOSITORY / "configs/color").iterdir())
 
 @pytest.fixture
 def files(tmp_path):
-    """A photograph and two paintings whose colors lie inside [0, 1]."""
+    """A photograph and two paintings that lie on their sides, of colors inside [0, 1]."""
     names = {"content": "content.path", "style": "style.path", "other": None}
     paths = {name: picture(tmp_path / f"{name}.png", seed) for seed, name in enumerate(names)}
+    for painting in ("style", "other"):
+        images.save(paths[painting], np.rot90(pixels(paths[painting])))
     given = [f"{key}={paths[name]}" for name, key in names.items() if key]
-    return paths, (*given, "sizing.style=content", "output.bits=16")
+    return paths, (*given, "output.bits=16")
 
 
 def made(folder, given, *overrides):
@@ -352,7 +354,9 @@ def test_without_steps_the_content_comes_back_in_its_colors(kind, files, tmp_pat
 def test_a_matched_style_begins_with_the_contents_statistics(name, files, tmp_path):
     paths, given = files
     result = made(tmp_path / "run", given, "schedule.steps=[0]", "init=style", "color=match", f"color.map={name}")
-    for mine, theirs in zip(moments(result), moments(at_size(paths["content"])), strict=True):
+    photo, painting = at_size(paths["content"]), at_size(paths["style"])
+    np.testing.assert_allclose(result, color.matched(painting, photo, name), atol=1e-5)
+    for mine, theirs in zip(moments(result), moments(photo), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
@@ -374,6 +378,17 @@ def test_only_luminance_is_in_a_luminance_transfer(init, files, tmp_path):
     wanted = photo if init == "style" else source
     assert np.corrcoef(luminance.ravel(), source.ravel())[0, 1] == pytest.approx(1, abs=1e-3)
     assert (luminance.mean(), luminance.std()) == pytest.approx((wanted.mean(), wanted.std()), abs=5e-4)
+
+
+def test_the_colors_of_no_picture_matter_to_a_luminance_transfer(files, tmp_path):
+    paths, given = files
+    start = (f"+init.path={paths['other']}", "init.kind=picture", "color=luminance", "sizing.space=srgb")
+    made(tmp_path / "colorful", given, *start)
+    for path in paths.values():
+        images.save(path, color.gray(pixels(path), "yuv"), bits=16)
+    made(tmp_path / "gray", given, *start)
+    colorful, gray = ([row["total"] for row in history(tmp_path / name)] for name in ("colorful", "gray"))
+    assert colorful == pytest.approx(gray, rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["luminance", "match", "histogram"])

@@ -1,8 +1,8 @@
 """What `color` makes of pictures before the transfer, and of an image when it is looked at."""
 
 from nstjax import color
+from nstjax.color import AnyPixels, Pixels
 from nstjax.config import ColorConfig
-from nstjax.images import Pixels
 
 
 def to_begin_with(config: ColorConfig, pixels: Pixels) -> Pixels:
@@ -10,7 +10,7 @@ def to_begin_with(config: ColorConfig, pixels: Pixels) -> Pixels:
     return color.gray(pixels, config.space) if config.kind == "luminance" else pixels
 
 
-def recolored(config: ColorConfig, style: Pixels, content: Pixels) -> Pixels:
+def recolored(config: ColorConfig, style: Pixels, content: AnyPixels) -> Pixels:
     """A style as the transfer has it, with the statistics of a content picture of its scale."""
     match config.kind:
         case "luminance":

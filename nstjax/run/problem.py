@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nstjax import assets, convolution, files, images, inits, objective, optimizers, weights
+from nstjax.color import AnyPixels
 from nstjax.config import MAX_SIZE, Config
 from nstjax.errors import UserError
 from nstjax.features import Extract, extractor, up_to_deepest
@@ -226,7 +227,7 @@ def _sides(source: Source) -> tuple[int, int]:
     return height, width
 
 
-def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: images.Pixels) -> Image:
+def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: AnyPixels) -> Image:
     return jnp.asarray(coloring.recolored(config.color, _resized(config, style, shape), photo))
 
 
