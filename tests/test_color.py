@@ -424,3 +424,15 @@ def test_a_run_in_the_contents_colors_resumes_and_runs_again_to_the_same_bytes(f
         made(tmp_path / "stopped", recipe)
     np.testing.assert_array_equal(made(tmp_path / "stopped", recipe, "resume=true"), whole)
     assert rerun(tmp_path / "whole").differences == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_on_pictures_without_contrast_are_of_numbers(kind, tmp_path):
+    plain = {name: PLAIN[name] for name in ("black", "muddy", "colorful")}
+    for name, each in plain.items():
+        images.save(tmp_path / f"{name}.png", each)
+    for content, style in itertools.product(plain, repeat=2):
+        paths = (f"content.path={tmp_path}/{content}.png", f"style.path={tmp_path}/{style}.png")
+        run(small(*paths, "size=16", "sizing.edge=short", f"color={kind}"), tmp_path / content / style)
+        assert np.isfinite([list(row.values()) for row in history(tmp_path / content / style)]).all()
