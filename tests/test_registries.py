@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nstjax import features, inits, layers, losses, objective, optimizers, statistics, weights
+from nstjax import color, features, inits, layers, losses, objective, optimizers, statistics, weights
 from nstjax.config import schema
 
 
@@ -27,6 +27,8 @@ def names(group, key):
         (schema.StyleTermsConfig, "layer_scaling", objective.LAYER_SCALINGS),
         (schema.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
         (schema.InitConfig, "distribution", inits.DISTRIBUTIONS),
+        (schema.ColorConfig, "space", color.SPACES),
+        (schema.ColorConfig, "map", color.MAPS),
     ],
 )
 def test_a_configs_names_are_its_registrys(group, key, registry):

@@ -7,6 +7,7 @@ keeps the names here and there equal.
 from nstjax.config.building import flat, from_dict, settings, to_dict
 from nstjax.config.schema import (
     MAX_SIZE,
+    ColorConfig,
     Config,
     FineConfig,
     InitConfig,
@@ -21,6 +22,7 @@ from nstjax.config.schema import (
 
 __all__ = [
     "MAX_SIZE",
+    "ColorConfig",
     "Config",
     "FineConfig",
     "InitConfig",

@@ -6,7 +6,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from nstjax.config.schema import LARGEST, Config
+from nstjax.config.consistency import check_consistency
+from nstjax.config.schema import Config
 from nstjax.errors import UserError, shown
 
 
@@ -18,7 +19,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
             that contradict each other.
     """
     config = _build(Config, values, "")
-    _check_consistency(config)
+    check_consistency(config)
     return config
 
 
@@ -104,64 +105,3 @@ def _check_value(value: Any, key: str, names: tuple[Any, ...] = (), range: tuple
     low, high = range
     if not low <= value <= high:  # nor does NaN get through
         raise UserError(f"{key}={value} is out of range; it takes a number from {low:g} to {high:g}")
-
-
-def _check_consistency(config: Config) -> None:
-    content, style, schedule = config.objective.content, config.objective.style, config.schedule
-    _check_pictures(config)
-    if len(config.background) != 3:
-        raise UserError(f"background={list(config.background)} is no color; give its red, green and blue, as [1,1,1]")
-    for key, weighted in (("content", content), ("style", style)):
-        _check_lengths(
-            f"objective.{key}.layers", weighted.layers, f"objective.{key}.layer_weights", weighted.layer_weights
-        )
-    for key, weighted, weight in (
-        ("content", content, config.objective.content_weight),
-        ("style", style, config.objective.style_weight),
-    ):
-        if weight * max(weighted.layer_weights, default=1) > LARGEST:
-            raise UserError(
-                f"objective.{key}_weight times objective.{key}.layer_weights is beyond {LARGEST:g}; give less"
-            )
-    if not (schedule.scales and schedule.steps):
-        raise UserError("schedule.scales or schedule.steps is empty; give at least one scale, and its steps")
-    if len(schedule.scales) != len(schedule.steps):
-        raise UserError(
-            f"schedule.steps has {len(schedule.steps)} entries for the {len(schedule.scales)} of schedule.scales; "
-            "give one for each"
-        )
-    _check_lengths(
-        "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
-    )
-    if config.style.shares and sum(config.style.shares) == 0:
-        raise UserError("style.shares are all zero; give at least one style a share")
-    _check_lengths("objective.style.layers", style.layers, "objective.style.statistic", style.statistic)
-    compared = list(zip(style.layers, style.statistics(), strict=True))
-    for key, layers in (("content", content.layers), ("style", compared)):
-        if len(set(layers)) < len(layers):
-            raise UserError(
-                f"objective.{key}.layers names a layer twice; name it once, and give it the sum of the weights"
-            )
-    pools = config.objective.laplacian.pools
-    if len(set(pools)) < len(pools):
-        raise UserError(f"objective.laplacian.pools={list(pools)} has a number twice; give it once")
-    if not (content.layers or style.layers):
-        raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
-    if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
-        raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
-
-
-def _check_pictures(config: Config) -> None:
-    paths = {"content": config.content.path, "style": config.style.path, "init": config.init.path}
-    for key, path in {**paths, "weights": config.weights.path}.items():
-        if path == "":
-            raise UserError(f"{key}.path is empty; give a file, or leave the key out")
-    if config.init.kind == "picture" and not config.init.path:
-        raise UserError("init=picture needs the picture's file: give init.path=FILE")
-
-
-def _check_lengths(key: str, values: tuple[Any, ...], other_key: str, others: tuple[Any, ...]) -> None:
-    if len(others) not in (0, 1, len(values)):
-        raise UserError(
-            f"{other_key} has {len(others)} entries for the {len(values)} of {key}; give one for each, or one for all"
-        )

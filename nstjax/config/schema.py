@@ -147,6 +147,19 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class ColorConfig:
+    """Whose colors the result has: what the transfer makes of both pictures' (`none`), or the content picture's.
+
+    luminance: only luminance is transferred; the content's chroma is put back. original: everything is transferred, and
+    then the content's chroma is put back. match, histogram: the styles get the content's colors before the transfer.
+    """
+
+    kind: str = one_of("none", "luminance", "original", "match", "histogram")
+    space: str = one_of("yuv", "lab", "oklab")  # in which luminance and chroma are parted
+    map: str = one_of("pca", "cholesky", "monge_kantorovich")  # of `kind: match`
+
+
+@dataclass(frozen=True)
 class InitConfig:
     """Where the optimisation starts."""
 
@@ -220,6 +233,7 @@ class Config:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    color: ColorConfig = field(default_factory=ColorConfig)
     init: InitConfig = field(default_factory=InitConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from nstjax.color import from_light, to_light
 from nstjax.errors import UserError
 from nstjax.images.contract import MIN_SIDE, quantize
 
@@ -74,21 +75,11 @@ def _resize_float(pixels: AnyPixels, height: int, width: int, method: Image.Resa
 
 
 def _resize_light(pixels: AnyPixels, height: int, width: int, method: Image.Resampling) -> Resized:
-    return _from_light(_resize_float(_to_light(pixels), height, width, method))
+    return from_light(_resize_float(to_light(pixels), height, width, method))
 
 
 def _resize_bytes(pixels: AnyPixels, height: int, width: int, method: Image.Resampling) -> Resized:
     return np.asarray(Image.fromarray(quantize(pixels)).resize((width, height), method), np.float32) / np.float32(255)
-
-
-def _to_light(pixels: AnyPixels) -> AnyPixels:
-    """sRGB to linear light (IEC 61966-2-1)."""
-    return np.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
-
-
-def _from_light(light: AnyPixels) -> AnyPixels:
-    """Linear light to sRGB (IEC 61966-2-1)."""
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 _EDGES: dict[str, Callable[[int, int, float], tuple[int, int]]] = {

@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nstjax import checkpoint, optimize, optimizers, scales
+from nstjax import checkpoint, images, optimize, optimizers, scales
 from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import RESULT, Place, RunFolder, finished
-from nstjax.run import fine
+from nstjax.run import coloring, fine
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
 from nstjax.run.pictures import check_inputs
 from nstjax.run.problem import Problem, Stage, alpha, initial, learning_rates, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
+from nstjax.types import Image
 
 __all__ = ["Chunk", "begin", "chunks", "matmul_precision", "repeatable", "run"]
 
@@ -40,6 +41,10 @@ class Chunk(NamedTuple):
     def end(self, setup: float, compiling: float) -> Place:
         """Where a run that is resumed after this chunk begins."""
         return Place(self.stage.number, self.first_step + len(self.records["total"]), setup, compiling)
+
+    def shown(self, config: Config, image: Image) -> images.Pixels:
+        """An image of this scale as one looks at it."""
+        return coloring.shown(config.color, np.asarray(image), self.stage.photo)
 
 
 def run(config: Config, folder: Path) -> Path:
@@ -63,12 +68,9 @@ def run(config: Config, folder: Path) -> Path:
         timed_and_kept() as compiling,
         jax.default_matmul_precision(matmul_precision(config)),
     ):
-        if config.style.fine.picture:
-            config = _with_painted_style(config, folder)
-            compiling.seconds = 0.0  # of the other run
-        problem = prepare(config)
+        problem = prepare(_with_painted_style(config, folder))
         out.manifest |= problem.facts() | {"device": _device(), "environment": environment()}
-        setup, place = out.seconds(), out.begin()
+        setup, place = out.seconds() - compiling.seconds, out.begin()
         if stop.requested:  # the next look is after the first chunk's compilation
             raise Interrupted(stop.number, None)
         setup, compiling.seconds = setup + place.setup, compiling.seconds + place.compile
@@ -84,7 +86,8 @@ def run(config: Config, folder: Path) -> Path:
                 if stop.requested:
                     break
         out.manifest |= _outcome(problem, chunk)
-        path = out.result(np.asarray(chunk.state.result), alpha(config, problem, chunk.stage.content))
+        result = chunk.shown(config, chunk.state.result)
+        path = out.result(result, alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         if chunk.lost:
             raise UserError(_loss_of(rows[-1]))
@@ -98,7 +101,9 @@ def run(config: Config, folder: Path) -> Path:
 
 
 def _with_painted_style(config: Config, folder: Path) -> Config:
-    """What is left to do of a run whose style picture has to be painted first; it is, by a run in `folder/style`."""
+    """What is left to do of a run whose style picture has to be painted first, by a run in `folder/style`."""
+    if not config.style.fine.picture:
+        return config
     log.info("painting the style picture in the strokes of %s first", config.style.fine.picture)
     return fine.painted(config, str(run(fine.painting(config), folder / "style")))
 
@@ -132,7 +137,7 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
 def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
     """The state before a scale's first evaluation: the init, or what the scale before it came to, enlarged."""
     if previous is None:
-        image = initial(config, problem, stage.content)
+        image = initial(config, problem, stage)
         return optimize.start(image, stage.optimizer.init(image))
     image = scales.enlarged(previous.result, *stage.content.shape[:2])
     if config.optimizer.name in optimizers.RESTARTED:
@@ -147,7 +152,7 @@ def _restored(saved: Checkpoint, stage: Stage) -> optimize.State:
 
 def _preview(config: Config, out: RunFolder, chunk: Chunk, row: Mapping[str, float]) -> None:
     if config.preview_every and row["step"] % config.preview_every == 0:
-        out.preview(np.asarray(chunk.state.image), chunk.stage.number, int(row["step"]))
+        out.preview(chunk.shown(config, chunk.state.image), chunk.stage.number, int(row["step"]))
         log.info(
             "step %d: total %.6g, content %.6g, style %.6g", *(row[n] for n in ("step", "total", "content", "style"))
         )

@@ -3,7 +3,16 @@
 from dataclasses import replace
 
 from nstjax import assets
-from nstjax.config import Config, FineConfig, InitConfig, OutputConfig, PictureConfig, StyleConfig, StyleTermsConfig
+from nstjax.config import (
+    ColorConfig,
+    Config,
+    FineConfig,
+    InitConfig,
+    OutputConfig,
+    PictureConfig,
+    StyleConfig,
+    StyleTermsConfig,
+)
 from nstjax.errors import UserError
 
 
@@ -24,6 +33,7 @@ def painting(config: Config) -> Config:
         content=PictureConfig(style.name, style.path),
         style=StyleConfig(name=fine.picture) if fine.picture in assets.names() else StyleConfig(path=fine.picture),
         init=InitConfig(kind="content"),
+        color=ColorConfig(),
         output=OutputConfig(bits=16),
         preview_every=0,
         objective=replace(

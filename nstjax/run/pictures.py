@@ -6,14 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from nstjax import assets, images
 from nstjax.config import MAX_SIZE, Config
 from nstjax.errors import UserError
 from nstjax.layers import smallest_side
 from nstjax.outputs import RESULT
-from nstjax.types import Image
 
 
 class Source(NamedTuple):
@@ -73,12 +70,10 @@ def _sides(source: Source) -> tuple[int, int]:
     return height, width
 
 
-def resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
+def resized(config: Config, source: Source, shape: tuple[int, ...]) -> images.Pixels:
     height, width = shape
     sizing = config.sizing
-    return jnp.asarray(
-        images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
-    )
+    return images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
 
 
 def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:

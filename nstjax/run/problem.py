@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nstjax import convolution, files, images, inits, objective, optimizers, weights
+from nstjax.color import AnyPixels
 from nstjax.config import Config
 from nstjax.features import Extract, extractor, up_to_deepest
+from nstjax.run import coloring
 from nstjax.run.pictures import (
     Source,
     check_sizes,
@@ -52,11 +55,15 @@ class Problem(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets."""
+    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets.
+
+    `photo` is the content picture in its own colors, `content` as the transfer has it.
+    """
 
     number: int
     steps: int
     optimizer: optimizers.Optimizer
+    photo: images.Pixels
     content: Image
     targets: objective.Targets
 
@@ -97,21 +104,24 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
     for index in range(first, len(config.schedule.scales)):
         share, steps = config.schedule.scales[index], config.schedule.steps[index]
         shape = content_shape(config, problem.content, share)
-        content = resized(config, problem.content, shape)
-        styles = [resized(config, style, style_shape(config, style, shape)) for style in problem.styles]
+        photo = resized(config, problem.content, shape)
+        content = jnp.asarray(coloring.to_begin_with(config.color, photo))
+        styles = [_recolored(config, style, style_shape(config, style, shape), photo) for style in problem.styles]
         targets = objective.make_targets(problem.plain_network, content, styles, objective=problem.objective)
-        yield Stage(index, steps, _optimizer(config, steps), content, targets)
+        yield Stage(index, steps, _optimizer(config, steps), photo, content, targets)
 
 
-def initial(config: Config, problem: Problem, content: Image) -> Image:
-    """The first image, of the size of `content`."""
+def initial(config: Config, problem: Problem, stage: Stage) -> Image:
+    """The first image, of the size of the stage's content."""
     scale, mean, _ = problem.network.preprocessing
+    shape = stage.content.shape[:2]
+    picture = resized(config, problem.init or problem.content, shape)
     return inits.initial(
         config.init.kind,
         jax.random.key(config.seed),
-        content=content,
-        style=resized(config, problem.styles[0], content.shape[:2]),
-        picture=resized(config, problem.init or problem.content, content.shape[:2]),
+        content=stage.content,
+        style=_recolored(config, problem.styles[0], shape, stage.photo),
+        picture=jnp.asarray(coloring.to_begin_with(config.color, picture)),
         center=mean / scale,
         amplitude=config.init.amplitude,
         distribution=config.init.distribution,
@@ -131,6 +141,10 @@ def learning_rates(config: Config, steps: int) -> np.ndarray:
     """The learning rate of each of a scale's evaluations."""
     optimizer = config.optimizer
     return optimizers.learning_rates(optimizer.decay, optimizer.learning_rate, optimizer.final, steps)
+
+
+def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: AnyPixels) -> Image:
+    return jnp.asarray(coloring.recolored(config.color, resized(config, style, shape), photo))
 
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:

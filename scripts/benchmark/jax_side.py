@@ -126,7 +126,7 @@ def _job(preset: str, changes: Changes) -> Job:
 
 def _style(preset: str, changes: Changes, job: Job) -> Image:
     from_style = presets.config(preset, {**changes, "init.kind": "style"})
-    return problems.initial(from_style, job.problem, job.stage.content)
+    return problems.initial(from_style, job.problem, job.stage)
 
 
 def _judged(job: Job, image: Image) -> float:
