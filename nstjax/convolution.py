@@ -23,7 +23,7 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _WINOGRAD_CHANNELS = 64
 
 
-def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[str, winograd.Kernels]:
+def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[str, winograd.Kernel]:
     """What `frozen` needs besides the kernels of these layers, by layer; layers that it has nothing for are left out.
 
     Args:
@@ -44,7 +44,7 @@ def frozen(
     padding: str,
     *,
     precision: lax.PrecisionLike = None,
-    prepared: winograd.Kernels | None = None,
+    prepared: winograd.Kernel | None = None,
     **_: Any,
 ) -> Float[Array, "1 h2 w2 o"]:
     """A drop-in for `lax.conv_general_dilated` as `flax.linen.Conv` calls it, for stride 1 and odd square kernels.

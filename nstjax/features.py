@@ -56,7 +56,7 @@ class VGG19(nn.Module):
             return POOLINGS[self.pooling](even_sides(x, self.pool_edges))
         same = self.padding == "zero"
         prepared = self.variables.get("prepared", {}).get(name)
-        convolution = partial(self.convolution, prepared=prepared) if prepared else self.convolution
+        convolution = self.convolution if prepared is None else partial(self.convolution, prepared=prepared)
         conv = nn.Conv(
             CHANNELS[name], (3, 3), padding="SAME" if same else "VALID", dtype=self.dtype,
             conv_general_dilated=convolution, name=name,

@@ -10,7 +10,6 @@ Source: Lavin & Gray (2016), "Fast Algorithms for Convolutional Neural Networks"
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,43 +37,40 @@ _STRIP_BYTES = 1 << 20  # of a strip's transformed windows: what a core's cache 
 _STRIP_TILES = 128  # at least: fewer would leave the products waiting for the kernels to come from memory
 
 
-class Kernels(NamedTuple):
-    """A kernel's transform, and that of the kernel which its input gradient is the convolution with."""
-
-    forward: Float[Array, "36 i o"]
-    backward: Float[Array, "36 o i"]
+Kernel = Float[Array, "36 i o"]  # transformed
 
 
-def prepare(kernel: Float[np.ndarray, "3 3 i o"]) -> Kernels:
-    """G g G^T of a kernel, and of the same turned by 180 degrees with its channels exchanged."""
-    return Kernels(_transformed(kernel), _transformed(kernel[::-1, ::-1].swapaxes(2, 3)))
-
-
-def _transformed(kernel: Float[np.ndarray, "3 3 i o"]) -> Float[Array, "36 i o"]:
+def prepare(kernel: Float[np.ndarray, "3 3 i o"]) -> Kernel:
+    """G g G^T of a kernel."""
     both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
     return jnp.asarray((both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:]))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: Float[Array, "h w i"], kernels: Kernels, border: int) -> Float[Array, "h2 w2 o"]:
+def convolve(x: Float[Array, "h w i"], kernel: Kernel, border: int) -> Float[Array, "h2 w2 o"]:
     """The 3x3 convolution of `x` with `border` rows and columns of zeros around it; the kernel is frozen."""
-    return _convolve(x, kernels.forward, border)
+    return _convolve(x, kernel, border, turned=False)
 
 
-def _forward(x: Array, kernels: Kernels, border: int) -> tuple[Array, Kernels]:
-    return convolve(x, kernels, border), kernels
+def _forward(x: Array, kernel: Kernel, border: int) -> tuple[Array, Kernel]:
+    return convolve(x, kernel, border), kernel
 
 
-def _backward(border: int, kernels: Kernels, gradient: Array) -> tuple[Array, None]:
-    return _convolve(gradient, kernels.backward, 2 - border), None
+def _backward(border: int, kernel: Kernel, gradient: Array) -> tuple[Array, None]:
+    return _convolve(gradient, kernel, 2 - border, turned=True), None
 
 
 convolve.defvjp(_forward, _backward)
 
 
-def _convolve(x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], border: int) -> Float[Array, "h2 w2 o"]:
+def _convolve(x: Float[Array, "h w c"], kernel: Kernel, border: int, *, turned: bool) -> Float[Array, "h2 w2 c2"]:
+    """The convolution, or with the kernel turned by 180 degrees and its channels exchanged: the input gradient's.
+
+    Turning the kernel is turning the windows before and the tiles after, so that one transform serves both.
+    """
     height, width, channels = x.shape
-    out_height, out_width, out_channels = height + 2 * border - 2, width + 2 * border - 2, kernel.shape[2]
+    out_height, out_width = height + 2 * border - 2, width + 2 * border - 2
+    out_channels = kernel.shape[1 if turned else 2]
     tiles_down, tiles_across = -(-out_height // TILE), -(-out_width // TILE)
     strip = _strip_height(tiles_down, tiles_across, channels)
     strips = -(-tiles_down // strip)
@@ -85,7 +81,7 @@ def _convolve(x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], border: 
 
     def convolve_strip(k: Array, out: Array) -> Array:
         rows = lax.dynamic_slice_in_dim(padded, k * strip * TILE, strip * TILE + 2)
-        return lax.dynamic_update_slice_in_dim(out, _convolve_strip(rows, kernel), k * strip * TILE, 0)
+        return lax.dynamic_update_slice_in_dim(out, _convolve_strip(rows, kernel, turned), k * strip * TILE, 0)
 
     out = jnp.zeros((strips * strip * TILE, tiles_across * TILE, out_channels))
     return lax.fori_loop(0, strips, convolve_strip, out)[:out_height, :out_width].astype(x.dtype)
@@ -98,16 +94,18 @@ def _strip_height(tiles_down: int, tiles_across: int, channels: int) -> int:
     return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: fewer empty rows in the last
 
 
-def _convolve_strip(rows: Float[Array, "rows columns i"], kernel: Float[Array, "36 i o"]) -> Float[Array, "_ _ o"]:
+def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Kernel, turned: bool) -> Float[Array, "_ _ c2"]:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
-    shape = (down, across, kernel.shape[2])
-    half = lax.optimization_barrier(_combine(_INPUT, _strided(rows, down, axis=0)))
-    windows = lax.optimization_barrier(_combine(_INPUT, _strided(half, across, axis=2), axis=1))
-    products = jnp.einsum("kti,kio->kto", windows.reshape(WINDOW**2, down * across, -1), kernel)
-    products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, *shape)
-    half_tiles = lax.optimization_barrier(_combine(_OUTPUT, products))
-    tiles = _combine(_OUTPUT, half_tiles.swapaxes(0, 1), axis=3)
+    of_windows, of_tiles, product = (
+        (_INPUT[:, ::-1], _OUTPUT[::-1], "kto,kio->kti") if turned else (_INPUT, _OUTPUT, "kti,kio->kto")
+    )
+    half = lax.optimization_barrier(_combine(of_windows, _strided(rows, down, axis=0)))
+    windows = lax.optimization_barrier(_combine(of_windows, _strided(half, across, axis=2), axis=1))
+    products = jnp.einsum(product, windows.reshape(WINDOW**2, down * across, -1), kernel)
+    products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, down, across, -1)
+    half_tiles = lax.optimization_barrier(_combine(of_tiles, products))
+    tiles = _combine(of_tiles, half_tiles.swapaxes(0, 1), axis=3)
     return tiles.swapaxes(0, 1).reshape(down * TILE, across * TILE, -1)
 
 

@@ -43,19 +43,19 @@ def relative_error(found, expected):
     return np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
 
 
-def input_gradient(x, kernels, border, weight):
-    return jax.grad(lambda x: jnp.vdot(winograd.convolve(x, kernels, border), weight))(x)
+def input_gradient(x, prepared, border, weight):
+    return jax.grad(lambda x: jnp.vdot(winograd.convolve(x, prepared, border), weight))(x)
 
 
 @pytest.mark.parametrize("border", [0, 1])
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (16, 12), (17, 30), (6, 41)])
 def test_values_and_input_gradient_are_the_direct_convolutions(height, width, border):
     x, kernel = normal(height, width, 5), normal(3, 3, 5, 7, seed=1)
-    kernels = winograd.prepare(np.asarray(kernel))
+    prepared = winograd.prepare(np.asarray(kernel))
     expected = direct(x, kernel, border)
-    assert relative_error(winograd.convolve(x, kernels, border), expected) < 2e-6
+    assert relative_error(winograd.convolve(x, prepared, border), expected) < 2e-6
     weight = normal(*expected.shape, seed=2)
-    found = input_gradient(x, kernels, border, weight)
+    found = input_gradient(x, prepared, border, weight)
     assert relative_error(found, direct_gradient(weight, kernel, border)) < 2e-6
 
 
@@ -64,19 +64,19 @@ def test_error_bound_of_every_layer_of_the_real_network(original, layer):
     """In values and gradient less than 1e-5 of the output's own magnitude, on inputs like those after a ReLU."""
     kernel = np.asarray(weights.read(original).params[layer]["kernel"])
     x, weight = jnp.maximum(normal(9, 13, kernel.shape[2]), 0), normal(9, 13, kernel.shape[3], seed=1)
-    kernels = winograd.prepare(np.asarray(kernel))
-    assert relative_error(winograd.convolve(x, kernels, 1), direct(x, kernel, 1)) < 1e-5
-    assert relative_error(input_gradient(x, kernels, 1, weight), direct_gradient(weight, kernel, 1)) < 1e-5
+    prepared = winograd.prepare(np.asarray(kernel))
+    assert relative_error(winograd.convolve(x, prepared, 1), direct(x, kernel, 1)) < 1e-5
+    assert relative_error(input_gradient(x, prepared, 1, weight), direct_gradient(weight, kernel, 1)) < 1e-5
 
 
 def test_strips_join_without_a_seam(monkeypatch):
     x, kernel = normal(41, 30, 3), normal(3, 3, 3, 2, seed=1)
-    kernels = winograd.prepare(np.asarray(kernel))
-    whole = winograd.convolve(x, kernels, 1)
+    prepared = winograd.prepare(np.asarray(kernel))
+    whole = winograd.convolve(x, prepared, 1)
     monkeypatch.setattr(winograd, "_STRIP_TILES", 16)
     monkeypatch.setattr(winograd, "_STRIP_BYTES", 0)
     assert winograd._strip_height(11, 8, 3) == 2
-    np.testing.assert_allclose(winograd.convolve(x, kernels, 1), whole, atol=1e-5)
+    np.testing.assert_allclose(winograd.convolve(x, prepared, 1), whole, atol=1e-5)
 
 
 def test_strips_are_of_nearly_equal_height():
@@ -87,36 +87,36 @@ def test_strips_are_of_nearly_equal_height():
 
 
 def test_a_batch_by_vmap_is_the_pictures_one_by_one():
-    batch, kernels = normal(3, 9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    batch, prepared = normal(3, 9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
 
     def gradient(x):
-        return jax.grad(lambda x: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(x)
+        return jax.grad(lambda x: jnp.sum(winograd.convolve(x, prepared, 1) ** 2))(x)
 
     one_by_one = jnp.stack([gradient(each) for each in batch])
     np.testing.assert_allclose(jax.vmap(gradient)(batch), one_by_one, rtol=1e-4, atol=1e-3)
 
 
 def test_gradient_descent_in_a_loop_is_the_steps_one_by_one():
-    x, kernels = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    x, prepared = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
 
     def step(_, x):
-        return x - 1e-3 * jax.grad(lambda x: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(x)
+        return x - 1e-3 * jax.grad(lambda x: jnp.sum(winograd.convolve(x, prepared, 1) ** 2))(x)
 
     one_by_one = step(2, step(1, step(0, x)))
     np.testing.assert_allclose(lax.fori_loop(0, 3, step, jnp.asarray(x)), one_by_one, rtol=1e-4, atol=1e-5)
 
 
 def test_the_kernel_has_no_gradient():
-    x, kernels = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
-    for gradient in jax.grad(lambda kernels: jnp.sum(winograd.convolve(x, kernels, 1) ** 2))(kernels):
-        np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
+    x, prepared = normal(9, 7, 4), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    gradient = jax.grad(lambda prepared: jnp.sum(winograd.convolve(x, prepared, 1) ** 2))(prepared)
+    np.testing.assert_array_equal(gradient, jnp.zeros_like(gradient))
 
 
 def test_bfloat16_comes_and_goes_and_is_computed_in_float32():
-    x, kernels = jnp.asarray(normal(9, 7, 4), jnp.bfloat16), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
-    found = winograd.convolve(x, kernels, 1)
+    x, prepared = jnp.asarray(normal(9, 7, 4), jnp.bfloat16), winograd.prepare(np.asarray(normal(3, 3, 4, 5, seed=1)))
+    found = winograd.convolve(x, prepared, 1)
     assert found.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(found, winograd.convolve(jnp.float32(x), kernels, 1).astype(jnp.bfloat16))
+    np.testing.assert_array_equal(found, winograd.convolve(jnp.float32(x), prepared, 1).astype(jnp.bfloat16))
 
 
 @pytest.mark.parametrize(
