@@ -44,7 +44,7 @@ def start(image: Image, optimizer_state: Any) -> State:
 
 # XLA's scheduler for CPUs computes what it can as soon as it can, such as a layer's style gradient long before the
 # content's has come back to that layer, and keeps it. The other one takes as long, and a quarter less memory.
-_COMPILER = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+_COMPILER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
 
 @partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state", compiler_options=_COMPILER)
