@@ -1,0 +1,117 @@
+"""`report.html`: one file that holds all it shows, and asks nothing of anyone."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+import nstjax
+from nstjax import files
+from nstjax.config import flat
+from nstjax.errors import printable
+from nstjax.report import curves, pictures, table
+from nstjax.report.axes import Axis, Settings, differing, labels, laid_out, text
+from nstjax.report.reading import Run
+
+PAGE = "report.html"
+
+
+class Shared(NamedTuple):
+    """What is the same in all runs, by key, and in a row for each run what is not."""
+
+    common: dict[str, str]
+    differing: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def save_page(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Path:
+    """Saves `folder/report.html`, about some runs, the axes along which they vary, and notes on what is no run."""
+    html = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=printable(folder.resolve().name),
+            when=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+            version=nstjax.__version__,
+            script=_script(),
+            palette=curves.COLORS,
+            runs=runs,
+            statuses=Counter(run.status for run in runs),
+            unfinished=[number for number, run in enumerate(runs) if run.status != "done"],
+            notes=notes,
+            sheet=laid_out(axes, len(runs)),
+            table=table.columns(runs, axes),
+            shown=table.shown,
+            totals=[table.shown(run.final.get("total")) for run in runs],
+            settings=_shared(runs, [run.settings for run in runs]),
+            versions=_shared(runs, [_made_with(run.manifest) for run in runs]),
+            **_pictures(runs),
+            **_curves(runs, axes),
+        )
+    )
+    with files.atomic(folder / PAGE) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return folder / PAGE
+
+
+def _pictures(runs: Sequence[Run]) -> dict[str, Any]:
+    thumbnails, inputs = pictures.gathered(runs)
+    contents = [pictures.content_of(run) for run in runs]
+    return {"thumbnails": thumbnails, "inputs": inputs, "contents": contents, "edge": 260 if len(runs) <= 24 else 128}
+
+
+def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
+    names = [label or run.name for label, run in zip(labels(axes, [run.name for run in runs]), runs, strict=True)]
+    drawn, ink = curves.points(runs), curves.inks(axes, names)
+    return {
+        "labels": names,
+        "charts": curves.charts(drawn),
+        "size": (curves.WIDTH, curves.HEIGHT),
+        "plot": {"left": curves.LEFT, "right": curves.WIDTH - curves.RIGHT},
+        "inks": ink,
+        "legend": sorted({each for each in ink if each.label}),
+        "data": {"labels": names, "points": [each._asdict() for each in drawn]},
+    }
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nstjax.report", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": False}
+    return environment
+
+
+class Script(NamedTuple):
+    """The page's only script, and what its content security policy knows it by."""
+
+    source: Markup
+    sha256: str
+
+
+def _script() -> Script:
+    source = Path(__file__).with_name("page").joinpath("page.js").read_text(encoding="utf-8")
+    return Script(Markup(source), base64.b64encode(hashlib.sha256(source.encode()).digest()).decode())
+
+
+def _made_with(manifest: Mapping[str, Any]) -> Settings:
+    """Versions, device and the rest of what a run depended on besides its settings."""
+    names = ("versions", "environment", "device", "weights")
+    return flat({name: manifest[name] for name in names if name in manifest})
+
+
+def _shared(runs: Sequence[Run], settings: Sequence[Settings]) -> Shared:
+    keys = differing(settings)
+    common = {key: text(value) for key, value in settings[0].items() if key not in keys}
+    rows = [
+        (run.name, [text(each[key]) if key in each else "" for key in keys])
+        for run, each in zip(runs, settings, strict=True)
+    ]
+    return Shared(common, keys, rows if keys else [])
