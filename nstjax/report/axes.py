@@ -76,7 +76,7 @@ def varied(settings: Sequence[Settings]) -> list[Axis]:
     for key in sorted(classes, key=lambda key: (-max(classes[key]), _rank(key))):
         lead = next((lead for lead in groups if _refines(classes[lead], classes[key])), key)
         groups.setdefault(lead, []).append(key)
-    shown = {lead: [key for key in keys if key == lead or not _explains(lead, key)] for lead, keys in groups.items()}
+    shown = {lead: [key for key in keys if not _explained(key, keys, classes)] for lead, keys in groups.items()}
     names = _names([key for keys in shown.values() for key in keys])
     return [_axis(settings, shown[lead], names) for lead in classes if lead in shown]
 
@@ -156,9 +156,14 @@ def _rank(key: str) -> int:
     return 0 if key == "preset" else 1 if key.endswith(tuple(f".{choice}" for choice in _CHOICES)) else 2
 
 
-def _explains(lead: str, key: str) -> bool:
-    group, _, last = lead.rpartition(".")
-    return lead == "preset" or (last in _CHOICES and key.startswith(f"{group}."))
+def _explained(key: str, keys: Sequence[str], classes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether one of the keys stands for a file of configs from which this key's values came."""
+    return any(_of_choice(key, each) and _refines(classes[each], classes[key]) for each in keys if each != key)
+
+
+def _of_choice(key: str, choice: str) -> bool:
+    group, _, last = choice.rpartition(".")
+    return choice == "preset" or (last in _CHOICES and key.startswith(f"{group}."))
 
 
 def _names(keys: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ _POINTS = 24_000  # of all curves of a chart together, so that the page stays sm
 
 
 class Chart(NamedTuple):
-    """A chart of the page: an SVG path by run, ticks as (place, text), and the scales for those who read it back."""
+    """A chart of the page: SVG paths by the runs' numbers, and its ticks, each a place and a text."""
 
     name: str
     paths: list[tuple[int, str]]
@@ -73,13 +72,14 @@ def save_curves(folder: Path, drawn: Sequence[Points], ink: Sequence[Ink]) -> Pa
     shown = [chart.name for chart in charts(drawn)]
     if not shown:
         return None
-    with warnings.catch_warnings(), matplotlib.rc_context({"text.parse_math": False}):
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of names that the font doesn't have
         figure = Figure(figsize=(4.2 * len(shown), 3.6), layout="constrained")
         for place, name in enumerate(shown, 1):
             axes = figure.add_subplot(1, len(shown), place, title=name, xlabel="evaluations", yscale="log")
             axes.grid(True, alpha=0.25)
             _draw(axes, name, drawn, ink)
+            axes.set_ylim(*(10**exponent for exponent in _bounds(name, drawn) or ()))
         _legend(figure)
         with files.atomic(folder / CURVES) as temporary:
             figure.savefig(temporary, format="png", dpi=150)
@@ -90,8 +90,10 @@ def _draw(axes: Axes, name: str, drawn: Sequence[Points], ink: Sequence[Ink]) ->
     width = 1.2 if len(drawn) < 30 else 0.6
     for (color, label), each in zip(ink, drawn, strict=True):
         values = [value if value and value > 0 else math.nan for value in each.losses[name]]
-        if np.isfinite(values).any():  # the space: what begins with _ has no place in a legend
-            axes.plot(each.evaluations, values, color=COLORS[color], linewidth=width, label=f" {label}")
+        if np.isfinite(values).any():
+            # The space: what begins with _ has no place in a legend. The backslash: a pair of $ would be mathematics.
+            text = " " + label.replace("$", r"\$")
+            axes.plot(each.evaluations, values, color=COLORS[color], linewidth=width, label=text)
 
 
 def _legend(figure: Figure) -> None:
@@ -127,11 +129,10 @@ def _or_none(value: float) -> float | None:
 
 
 def _chart(name: str, drawn: Sequence[Points]) -> Chart | None:
-    positive = [value for each in drawn for value in each.losses[name] if value is not None and value > 0]
-    if not positive:
+    bounds = _bounds(name, drawn)
+    if bounds is None:
         return None
-    low, high = math.log10(min(positive)), math.log10(max(positive))
-    low, high = (low, high) if high - low > 0.05 else (low - 0.05, high + 0.05)
+    low, high = bounds
     last = max(2, *(each.evaluations[-1] for each in drawn if each.evaluations))
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -149,8 +150,32 @@ def _chart(name: str, drawn: Sequence[Points]) -> Chart | None:
         name,
         [(run, path) for run, each in enumerate(drawn) if (path := _path(places(each)))],
         [(x(each), f"{each:,}") for each in _even_ticks(last)],
-        [(y(math.log10(each)), f"{each:g}") for each in _log_ticks(low, high)],
+        [(y(math.log10(each)), _number(each)) for each in _log_ticks(low, high)],
     )
+
+
+def _bounds(name: str, drawn: Sequence[Points]) -> tuple[float, float] | None:
+    """The decimal exponents from which to which an axis goes; None where nothing is to be seen.
+
+    Without the lowest hundredth: a run that begins with the content picture begins with a content loss of nearly none.
+    """
+    positive = [value for each in drawn for value in each.losses[name] if value is not None and value > 0]
+    if not positive:
+        return None
+    low, high = math.log10(np.quantile(positive, 0.01)), math.log10(max(positive))
+    return low - 0.03, max(high, low + 0.05) + 0.03
+
+
+def _number(value: float) -> str:
+    """Of a tick: 0.3, 50, 10⁶, 2·10⁶."""
+    if 0.001 <= value < 10_000:
+        return f"{value:g}"
+    factor, _, exponent = f"{value:.1e}".partition("e")
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power if float(factor) == 1 else f"{float(factor):g}·{power}"
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _path(places: Iterable[tuple[float, float | None]]) -> str:

@@ -32,28 +32,26 @@ class Shared(NamedTuple):
 
 def save_page(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Path:
     """Saves `folder/report.html`, about some runs, the axes along which they vary, and notes on what is no run."""
-    html = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            title=printable(folder.resolve().name),
-            when=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-            version=nstjax.__version__,
-            script=_script(),
-            palette=curves.COLORS,
-            runs=runs,
-            statuses=Counter(run.status for run in runs),
-            unfinished=[number for number, run in enumerate(runs) if run.status != "done"],
-            notes=notes,
-            sheet=laid_out(axes, len(runs)),
-            table=table.columns(runs, axes),
-            shown=table.shown,
-            totals=[table.shown(run.final.get("total")) for run in runs],
-            settings=_shared(runs, [run.settings for run in runs]),
-            versions=_shared(runs, [_made_with(run.manifest) for run in runs]),
-            **_pictures(runs),
-            **_curves(runs, axes),
-        )
+    columns = table.columns(runs, axes)
+    template = _environment().get_template("page.html")
+    html = template.render(
+        title=printable(folder.resolve().name),
+        when=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        version=nstjax.__version__,
+        script=_script(),
+        palette=curves.COLORS,
+        runs=runs,
+        statuses=Counter(run.status for run in runs),
+        unfinished=[number for number, run in enumerate(runs) if run.status != "done"],
+        notes=notes,
+        sheet=laid_out(axes, len(runs)),
+        table=columns,
+        texts=[column.texts for column in columns],
+        totals=[table.grouped(run.final.get("total")) for run in runs],
+        settings=_shared(runs, [run.settings for run in runs]),
+        versions=_shared(runs, [_made_with(run.manifest) for run in runs]),
+        **_pictures(runs),
+        **_curves(runs, axes),
     )
     with files.atomic(folder / PAGE) as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -73,7 +71,7 @@ def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
         "labels": names,
         "charts": curves.charts(drawn),
         "size": (curves.WIDTH, curves.HEIGHT),
-        "plot": {"left": curves.LEFT, "right": curves.WIDTH - curves.RIGHT},
+        "plot": {"left": curves.LEFT, "right": curves.WIDTH - curves.RIGHT, "bottom": curves.HEIGHT - curves.BOTTOM},
         "inks": ink,
         "legend": sorted({each for each in ink if each.label}),
         "data": {"labels": names, "points": [each._asdict() for each in drawn]},

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +17,16 @@ Value = str | float | int | None
 
 
 class Column(NamedTuple):
-    """A column: its key (in the CSV), its name (where space is short), and a value by run."""
+    """A column: its key (in the CSV), its name (where space is short), a value by run, and how that is shown."""
 
     key: str
     name: str
     values: list[Value]
+    shown: Callable[[Value], str] = text
+
+    @property
+    def texts(self) -> list[str]:
+        return ["" if value is None else self.shown(value) for value in self.values]
 
     @property
     def numeric(self) -> bool:
@@ -36,11 +41,11 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
         for key, name in zip(axis.keys, axis.names, strict=True)
     ]
     finals = [run.final for run in runs]
-    losses = [Column(name, name, [final.get(name) for final in finals]) for name in ("total", *GROUPS)]
+    losses = [Column(name, name, [final.get(name) for final in finals], grouped) for name in ("total", *GROUPS)]
     found = [
         *losses,
-        Column("evaluations", "evaluations", [run.evaluations for run in runs]),
-        Column("seconds", "seconds", [run.seconds for run in runs]),
+        Column("evaluations", "evaluations", [run.evaluations for run in runs], grouped),
+        Column("seconds", "seconds", [run.seconds for run in runs], grouped),
         Column("device", "device", [printable(str(run.manifest.get("device", ""))) or None for run in runs]),
         Column("reason", "reason", [run.reason or None for run in runs]),
     ]
@@ -52,11 +57,11 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
     return head + [column for column in found if any(value not in (None, 0) for value in column.values)]
 
 
-def shown(value: Value) -> str:
-    """A value of the table for the eye: numbers to six digits."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "" if value is None else str(value)
+def grouped(value: Value) -> str:
+    """A number to six digits, one below the other: 1,030,600."""
+    if not isinstance(value, int | float):
+        return value or ""
+    return f"{float(f'{value:.6g}'):,.12g}"
 
 
 def save_csv(folder: Path, table: Sequence[Column]) -> Path:
@@ -76,7 +81,7 @@ def save_markdown(folder: Path, table: Sequence[Column]) -> Path:
     lines = [
         [_markdown(column.name) for column in table],
         ["---:" if column.numeric else "---" for column in table],
-        *([_markdown(shown(value)) for value in row] for row in zip(*(column.values for column in table), strict=True)),
+        *([_markdown(each) for each in row] for row in zip(*(column.texts for column in table), strict=True)),
     ]
     with files.atomic(folder / MARKDOWN) as temporary:
         temporary.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf-8")

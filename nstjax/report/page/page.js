@@ -48,7 +48,9 @@ function look(place) {
     image.src = source ? source.src : "";
     image.alt = source ? source.alt : "";
   }
-  find("#result").width = result ? result.width : 0;
+  if (result) stage.style.setProperty("--ratio", result.getAttribute("width") / result.getAttribute("height"));
+  stage.hidden = !result;
+  stage.classList.toggle("alone", !content);
   find(".cut").hidden = !(result && content);
   slide(0);
   const names = all(".sortable th").map((header) => header.textContent);
@@ -103,12 +105,12 @@ function follow(svg) {
     const [run, cx, cy, evaluation, loss] = nearest;
     mark.setAttribute("cx", cx);
     mark.setAttribute("cy", cy);
-    mark.removeAttribute("hidden");
+    mark.setAttribute("visibility", "visible");
     emphasize((path) => path.dataset.run === run);
-    find("#reading").textContent = `${labels[run]}: ${name} ${loss} after ${evaluation} evaluations`;
+    find("#reading").textContent = `${labels[run]}: ${name} ${loss.toLocaleString("en", { maximumSignificantDigits: 6 })} after ${evaluation} evaluations`;
   });
   svg.addEventListener("pointerleave", () => {
-    mark.setAttribute("hidden", "");
+    mark.setAttribute("visibility", "hidden");
     emphasize(null);
     find("#reading").textContent = "";
   });
