@@ -18,7 +18,7 @@ CURVES = "curves.png"
 COLORS = "#3b6fd4", "#d9622b", "#2f9d6a", "#b04fc0", "#c79a12", "#1f9fb5", "#d4447c", "#7a7f2a", "#7b61d9", "#8a6a4f"
 WIDTH, HEIGHT = 400, 230  # of a chart of the page, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 24  # around its curves
-_POINTS = 24_000  # of all curves of a chart together, so that the page stays small
+_POINTS = 48_000  # of all curves of a chart together, so that the page stays small
 
 
 class Chart(NamedTuple):
@@ -157,13 +157,24 @@ def _chart(name: str, drawn: Sequence[Points]) -> Chart | None:
 def _bounds(name: str, drawn: Sequence[Points]) -> tuple[float, float] | None:
     """The decimal exponents from which to which an axis goes; None where nothing is to be seen.
 
-    Without the lowest hundredth: a run that begins with the content picture begins with a content loss of nearly none.
+    The beginnings of runs don't count at the lower end: those from the content picture have nearly no content loss.
     """
-    positive = [value for each in drawn for value in each.losses[name] if value is not None and value > 0]
-    if not positive:
+    if not (found := [loss for each in drawn for _, loss in _positive(name, each)]):
         return None
-    low, high = math.log10(np.quantile(positive, 0.01)), math.log10(max(positive))
+    later = [loss for each in drawn for evaluation, loss in _positive(name, each) if evaluation > _beginning(each)]
+    low, high = math.log10(min(later or found)), math.log10(max(found))
     return low - 0.03, max(high, low + 0.05) + 0.03
+
+
+def _beginning(each: Points) -> float:
+    """The last of the evaluations that are a run's beginning."""
+    return 1 + max(each.evaluations, default=0) / 40
+
+
+def _positive(name: str, each: Points) -> list[tuple[int, float]]:
+    """The evaluations whose loss a logarithmic axis has a place for, and these losses."""
+    pairs = zip(each.evaluations, each.losses[name], strict=True)
+    return [(evaluation, loss) for evaluation, loss in pairs if loss is not None and loss > 0]
 
 
 def _number(value: float) -> str:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 import nstjax
-from nstjax import files
+from nstjax import files, images
 from nstjax.config import flat
 from nstjax.errors import printable
 from nstjax.report import curves, pictures, table
@@ -30,8 +30,14 @@ class Shared(NamedTuple):
     rows: list[tuple[str, list[str]]]
 
 
-def save_page(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Path:
-    """Saves `folder/report.html`, about some runs, the axes along which they vary, and notes on what is no run."""
+def save_page(
+    folder: Path,
+    runs: Sequence[Run],
+    axes: Sequence[Axis],
+    results: Sequence[images.Pixels | None],
+    notes: Sequence[str],
+) -> Path:
+    """Saves `folder/report.html`: runs by the axes along which they vary, their pictures, and notes on the rest."""
     columns = table.columns(runs, axes)
     template = _environment().get_template("page.html")
     html = template.render(
@@ -47,10 +53,11 @@ def save_page(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Seq
         sheet=laid_out(axes, len(runs)),
         table=columns,
         texts=[column.texts for column in columns],
+        numeric=[column.numeric for column in columns],
         totals=[table.grouped(run.final.get("total")) for run in runs],
         settings=_shared(runs, [run.settings for run in runs]),
-        versions=_shared(runs, [_made_with(run.manifest) for run in runs]),
-        **_pictures(runs),
+        versions=_made_with(runs),
+        **_pictures(runs, results),
         **_curves(runs, axes),
     )
     with files.atomic(folder / PAGE) as temporary:
@@ -58,10 +65,14 @@ def save_page(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Seq
     return folder / PAGE
 
 
-def _pictures(runs: Sequence[Run]) -> dict[str, Any]:
-    thumbnails, inputs = pictures.gathered(runs)
-    contents = [pictures.content_of(run) for run in runs]
-    return {"thumbnails": thumbnails, "inputs": inputs, "contents": contents, "edge": 260 if len(runs) <= 24 else 128}
+def _pictures(runs: Sequence[Run], results: Sequence[images.Pixels | None]) -> dict[str, Any]:
+    inputs = pictures.inputs_of(runs)
+    return {
+        "thumbnails": pictures.thumbnails(results, len(inputs)),
+        "inputs": inputs,
+        "contents": [pictures.content_of(run) for run in runs],
+        "edge": 240 if len(runs) <= 24 else 128,
+    }
 
 
 def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
@@ -73,7 +84,7 @@ def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
         "size": (curves.WIDTH, curves.HEIGHT),
         "plot": {"left": curves.LEFT, "right": curves.WIDTH - curves.RIGHT, "bottom": curves.HEIGHT - curves.BOTTOM},
         "inks": ink,
-        "legend": sorted({each for each in ink if each.label}),
+        "legend": sorted({each for each, curve in zip(ink, drawn, strict=True) if each.label and curve.evaluations}),
         "data": {"labels": names, "points": [each._asdict() for each in drawn]},
     }
 
@@ -99,10 +110,11 @@ def _script() -> Script:
     return Script(Markup(source), base64.b64encode(hashlib.sha256(source.encode()).digest()).decode())
 
 
-def _made_with(manifest: Mapping[str, Any]) -> Settings:
-    """Versions, device and the rest of what a run depended on besides its settings."""
+def _made_with(runs: Sequence[Run]) -> Shared:
+    """Versions, device and the rest of what runs depended on besides their settings: of those that came to know it."""
     names = ("versions", "environment", "device", "weights")
-    return flat({name: manifest[name] for name in names if name in manifest})
+    known = [run for run in runs if "environment" in run.manifest] or runs
+    return _shared(known, [flat({name: run.manifest[name] for name in names if name in run.manifest}) for run in known])
 
 
 def _shared(runs: Sequence[Run], settings: Sequence[Settings]) -> Shared:

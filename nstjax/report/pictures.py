@@ -1,4 +1,4 @@
-"""The pictures of a page: results and what they were made from, small enough that the page opens at once."""
+"""The pictures of a report: results and what they were made from, small enough that a page of them opens at once."""
 
 import base64
 import math
@@ -11,7 +11,7 @@ from nstjax.errors import UserError, printable
 from nstjax.report.reading import Run
 
 MAX_EDGE, MIN_EDGE = 1024, 96  # pixels of a picture's long edge
-_MAX_PIXELS = 16_000_000  # of all pictures of a page, which are some 10 MB: 800 pixels of edge for 24, 178 for 500
+MAX_PIXELS = 16_000_000  # of all pictures together; in a page some 10 MB: edges of 800 pixels for 24, of 178 for 500
 
 
 class Thumbnail(NamedTuple):
@@ -31,18 +31,29 @@ class Input(NamedTuple):
     thumbnail: Thumbnail | None  # None: the file is not there any more, or another one by now
 
 
-def gathered(runs: Sequence[Run]) -> tuple[list[Thumbnail | None], dict[str, Input]]:
-    """Each run's picture, and every picture that runs were made from, once, by its digest."""
+def shrunk(runs: Sequence[Run]) -> list[images.Pixels | None]:
+    """Each run's picture, smaller where so many have more than `MAX_PIXELS`; None where it can't be read."""
+    return [_shrunk(_read(run.picture), MAX_PIXELS // len(runs)) for run in runs]
+
+
+def thumbnails(pictures: Sequence[images.Pixels | None], inputs: int) -> list[Thumbnail | None]:
+    """The pictures as data, for a page with a number of inputs beside them."""
+    return [_thumbnail(pixels, _edge(len(pictures) + inputs)) for pixels in pictures]
+
+
+def inputs_of(runs: Sequence[Run]) -> dict[str, Input]:
+    """Every picture that runs were made from, once, by its digest."""
     found: dict[str, tuple[str, Path, Path]] = {}
     for run in runs:
         for kind, path, sha256 in _inputs(run.manifest):
             found.setdefault(sha256, (kind, path, run.folder))
     edge = _edge(len(runs) + len(found))
-    inputs = {
-        sha256: Input(kind, printable(path.name), printable(sha256), _thumbnail(_located(path, folder, sha256), edge))
+    return {
+        sha256: Input(
+            kind, printable(path.name), printable(sha256), _thumbnail(_read(_located(path, folder, sha256)), edge)
+        )
         for sha256, (kind, path, folder) in found.items()
     }
-    return [_thumbnail(run.picture, edge) for run in runs], inputs
 
 
 def content_of(run: Run) -> str | None:
@@ -72,13 +83,23 @@ def _located(path: Path, folder: Path, sha256: str) -> Path | None:
     return None
 
 
-def _thumbnail(path: Path | None, edge: int) -> Thumbnail | None:
-    """The picture as data; None where there is none, or it can't be read."""
-    if path is None:
-        return None
+def _read(path: Path | None) -> images.Pixels | None:
     try:
-        pixels = images.load(path).pixels
+        return images.load(path).pixels if path else None
     except UserError:
+        return None
+
+
+def _shrunk(pixels: images.Pixels | None, limit: int) -> images.Pixels | None:
+    if pixels is None or pixels.size <= 3 * limit:
+        return pixels
+    share = math.sqrt(3 * limit / pixels.size)
+    height, width = (max(1, round(side * share)) for side in pixels.shape[:2])
+    return images.resize(pixels, height, width)
+
+
+def _thumbnail(pixels: images.Pixels | None, edge: int) -> Thumbnail | None:
+    if pixels is None:
         return None
     height, width, _ = pixels.shape
     data = base64.b64encode(images.thumbnail(pixels, edge)).decode()
@@ -87,4 +108,4 @@ def _thumbnail(path: Path | None, edge: int) -> Thumbnail | None:
 
 def _edge(count: int) -> int:
     """The long edge that so many pictures may have."""
-    return max(MIN_EDGE, min(MAX_EDGE, math.isqrt(_MAX_PIXELS // max(1, count))))
+    return max(MIN_EDGE, min(MAX_EDGE, math.isqrt(MAX_PIXELS // max(1, count))))

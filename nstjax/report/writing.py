@@ -11,6 +11,7 @@ from nstjax.outputs import going_on
 from nstjax.report import curves, table
 from nstjax.report.axes import Axis, labels, varied
 from nstjax.report.page import save_page
+from nstjax.report.pictures import shrunk
 from nstjax.report.reading import Run, find
 from nstjax.report.sheet import save_sheet
 
@@ -63,9 +64,10 @@ def report(folder: Path | str) -> Report:
 def _write(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Report:
     shown = table.columns(runs, axes)
     ink = curves.inks(axes, labels(axes, [run.name for run in runs]))
+    pictures = shrunk(runs)
     return Report(
-        save_page(folder, runs, notes, axes),
-        save_sheet(folder, runs, axes),
+        save_page(folder, runs, axes, pictures, notes),
+        save_sheet(folder, runs, axes, pictures),
         curves.save_curves(folder, curves.points(runs), ink),
         table.save_csv(folder, shown),
         table.save_markdown(folder, shown),

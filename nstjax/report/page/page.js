@@ -5,7 +5,7 @@ const { labels, points } = JSON.parse(find("#data").textContent);
 
 // The size of the pictures.
 find("#size").addEventListener("input", (event) => {
-  document.documentElement.style.setProperty("--edge", `${event.target.value}px`);
+  for (const name of ["--edge", "--cell"]) document.documentElement.style.setProperty(name, `${event.target.value}px`);
 });
 
 // The table: by a column, up, then down; what is empty is last both ways.
