@@ -76,7 +76,10 @@ def varied(settings: Sequence[Settings]) -> list[Axis]:
     for key in sorted(classes, key=lambda key: (-max(classes[key]), _rank(key))):
         lead = next((lead for lead in groups if _refines(classes[lead], classes[key])), key)
         groups.setdefault(lead, []).append(key)
-    shown = {lead: [key for key in keys if not _explained(key, keys, classes)] for lead, keys in groups.items()}
+    shown = {
+        lead: [key for key in sorted(keys, key=_rank) if not _explained(key, keys, classes)]
+        for lead, keys in groups.items()
+    }
     names = _names([key for keys in shown.values() for key in keys])
     return [_axis(settings, shown[lead], names) for lead in classes if lead in shown]
 

@@ -12,11 +12,12 @@ import jinja2
 from markupsafe import Markup
 
 import nstjax
-from nstjax import files, images
+from nstjax import files
 from nstjax.config import flat
 from nstjax.errors import printable
 from nstjax.report import curves, pictures, table
 from nstjax.report.axes import Axis, Settings, differing, labels, laid_out, text
+from nstjax.report.pictures import Result
 from nstjax.report.reading import Run
 
 PAGE = "report.html"
@@ -34,7 +35,7 @@ def save_page(
     folder: Path,
     runs: Sequence[Run],
     axes: Sequence[Axis],
-    results: Sequence[images.Pixels | None],
+    results: Sequence[Result | None],
     notes: Sequence[str],
 ) -> Path:
     """Saves `folder/report.html`: runs by the axes along which they vary, their pictures, and notes on the rest."""
@@ -65,7 +66,7 @@ def save_page(
     return folder / PAGE
 
 
-def _pictures(runs: Sequence[Run], results: Sequence[images.Pixels | None]) -> dict[str, Any]:
+def _pictures(runs: Sequence[Run], results: Sequence[Result | None]) -> dict[str, Any]:
     inputs = pictures.inputs_of(runs)
     return {
         "thumbnails": pictures.thumbnails(results, len(inputs)),
@@ -114,7 +115,8 @@ def _made_with(runs: Sequence[Run]) -> Shared:
     """Versions, device and the rest of what runs depended on besides their settings: of those that came to know it."""
     names = ("versions", "environment", "device", "weights")
     known = [run for run in runs if "environment" in run.manifest] or runs
-    return _shared(known, [flat({name: run.manifest[name] for name in names if name in run.manifest}) for run in known])
+    facts = [flat({name: run.manifest[name] for name in names if name in run.manifest}) for run in known]
+    return _shared(known, [{printable(key): value for key, value in each.items()} for each in facts])
 
 
 def _shared(runs: Sequence[Run], settings: Sequence[Settings]) -> Shared:

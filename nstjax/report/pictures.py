@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Float32
+
 from nstjax import files, images
 from nstjax.errors import UserError, printable
 from nstjax.report.reading import Run
 
 MAX_EDGE, MIN_EDGE = 1024, 96  # pixels of a picture's long edge
 MAX_PIXELS = 16_000_000  # of all pictures together; in a page some 10 MB: edges of 800 pixels for 24, of 178 for 500
+
+Result = Float32[np.ndarray, "_ _ 3"]
 
 
 class Thumbnail(NamedTuple):
@@ -31,12 +36,12 @@ class Input(NamedTuple):
     thumbnail: Thumbnail | None  # None: the file is not there any more, or another one by now
 
 
-def shrunk(runs: Sequence[Run]) -> list[images.Pixels | None]:
+def shrunk(runs: Sequence[Run]) -> list[Result | None]:
     """Each run's picture, smaller where so many have more than `MAX_PIXELS`; None where it can't be read."""
     return [_shrunk(_read(run.picture), MAX_PIXELS // len(runs)) for run in runs]
 
 
-def thumbnails(pictures: Sequence[images.Pixels | None], inputs: int) -> list[Thumbnail | None]:
+def thumbnails(pictures: Sequence[Result | None], inputs: int) -> list[Thumbnail | None]:
     """The pictures as data, for a page with a number of inputs beside them."""
     return [_thumbnail(pixels, _edge(len(pictures) + inputs)) for pixels in pictures]
 
@@ -83,14 +88,14 @@ def _located(path: Path, folder: Path, sha256: str) -> Path | None:
     return None
 
 
-def _read(path: Path | None) -> images.Pixels | None:
+def _read(path: Path | None) -> Result | None:
     try:
         return images.load(path).pixels if path else None
     except UserError:
         return None
 
 
-def _shrunk(pixels: images.Pixels | None, limit: int) -> images.Pixels | None:
+def _shrunk(pixels: Result | None, limit: int) -> Result | None:
     if pixels is None or pixels.size <= 3 * limit:
         return pixels
     share = math.sqrt(3 * limit / pixels.size)
@@ -98,7 +103,7 @@ def _shrunk(pixels: images.Pixels | None, limit: int) -> images.Pixels | None:
     return images.resize(pixels, height, width)
 
 
-def _thumbnail(pixels: images.Pixels | None, edge: int) -> Thumbnail | None:
+def _thumbnail(pixels: Result | None, edge: int) -> Thumbnail | None:
     if pixels is None:
         return None
     height, width, _ = pixels.shape

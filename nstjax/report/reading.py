@@ -94,7 +94,7 @@ def read(folder: Path, name: str) -> Run | None:
     if manifest is None:
         return None
     status = printable(str(manifest["status"]))
-    wanted = flat(settings(manifest["config"]))
+    wanted = {printable(key): value for key, value in flat(settings(manifest["config"])).items()}
     return Run(folder, name, status, _reason(status, manifest), wanted, manifest, _history(folder / HISTORY))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from nstjax import files, images
 from nstjax.report.axes import Axis, labels, laid_out, varied
-from nstjax.report.pictures import shrunk
+from nstjax.report.pictures import Result, shrunk
 from nstjax.report.reading import Run, read
 
 SHEET = "sheet.png"
@@ -29,7 +29,7 @@ def contact_sheet(folder: Path, runs: Sequence[Path]) -> Path | None:
 
 
 def save_sheet(
-    folder: Path, runs: Sequence[Run], axes: Sequence[Axis], pictures: Sequence[images.Pixels | None]
+    folder: Path, runs: Sequence[Run], axes: Sequence[Axis], pictures: Sequence[Result | None]
 ) -> Path | None:
     """`contact_sheet` of runs that have been read, and their pictures."""
     size = next((pixels for pixels in pictures if pixels is not None), None)
