@@ -153,9 +153,8 @@ def test_what_names_and_reasons_hold_is_text(sweep, call):
     assert call(sweep)[0] == 0
     page = Page(sweep / "report.html")
     assert len(page.all("script")) == len(usual.all("script")) == 2
-    assert (
-        not {tag for tag, _ in page.elements} - {tag for tag, _ in usual.elements} - {"a", "h3", "li", "strong", "ul"}
-    )
+    tags, usual_tags = ({tag for tag, _ in each.elements} for each in (page, usual))
+    assert tags <= usual_tags | {"a", "h3", "li", "strong", "ul"}
     assert not [name for _, had in page.elements for name in had if name.startswith("on")]
     assert HOSTILE.replace("\x1b", "?").replace("\u202e", "?").replace("  ", " ") in page.text
     for name in ("report.html", "table.md", "table.csv"):

@@ -54,9 +54,7 @@ def inputs_of(runs: Sequence[Run]) -> dict[str, Input]:
             found.setdefault(sha256, (kind, path, run.folder))
     edge = _edge(len(runs) + len(found))
     return {
-        sha256: Input(
-            kind, printable(path.name), printable(sha256), _thumbnail(_read(_located(path, folder, sha256)), edge)
-        )
+        sha256: Input(kind, printable(path.name), sha256, _thumbnail(_read(_located(path, folder, sha256)), edge))
         for sha256, (kind, path, folder) in found.items()
     }
 
@@ -73,7 +71,7 @@ def _inputs(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
         for each in facts if isinstance(facts, list) else [facts]:
             match each:
                 case {"path": str(path), "sha256": str(sha256)}:
-                    yield printable(kind), Path(path), sha256
+                    yield printable(kind), Path(path), printable(sha256)
 
 
 def _located(path: Path, folder: Path, sha256: str) -> Path | None:
