@@ -92,7 +92,7 @@ def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nstjax.report", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("nstjax.report", "template"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": False}
@@ -107,7 +107,7 @@ class Script(NamedTuple):
 
 
 def _script() -> Script:
-    source = Path(__file__).with_name("page").joinpath("page.js").read_text(encoding="utf-8")
+    source = Path(__file__).with_name("template").joinpath("page.js").read_text(encoding="utf-8")
     return Script(Markup(source), base64.b64encode(hashlib.sha256(source.encode()).digest()).decode())
 
 
