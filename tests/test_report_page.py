@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 
+import filelock
 import numpy as np
 import pytest
 from permissions import binding
@@ -170,7 +171,7 @@ def test_a_run_that_is_going_on_is_shown_as_far_as_it_is_and_not_disturbed(sweep
         out.begin()
         out.record({"total": np.ones(3), "content": np.ones(3), "style/relu1_1": np.zeros(3)}, scale=0, first_step=0)
         with open(sweep / "9" / "history.csv", "a") as file:
-            file.write("0,3,4,1.5,99")  # half a row
+            file.write("0,3,4,1.5,99,9,9,0")  # half a row
         for step, color in ((9, COLORS[0]), (10, COLORS[1])):
             out.preview(np.broadcast_to(color, (32, 40, 3)), 0, step)
         row = rows_of(report(sweep).csv)[-1]
@@ -181,24 +182,16 @@ def test_a_run_that_is_going_on_is_shown_as_far_as_it_is_and_not_disturbed(sweep
     assert statuses(sweep)["9"] == ("done", "")
 
 
-def test_looking_at_a_folder_never_keeps_a_run_out_of_it(tmp_path):
-    ended, config = threading.Event(), small()
-
-    def look():
-        while not ended.is_set():
-            going_on(tmp_path)
-            time.sleep(0.0005)
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        for _ in range(40):
-            (tmp_path / ".lock").touch()
-            with RunFolder(tmp_path, config):
-                pass
-    finally:
-        ended.set()
-        looking.join()
+def test_looking_at_a_folder_keeps_no_run_out_of_it(tmp_path):
+    config = small()
+    (tmp_path / ".lock").touch()
+    assert not going_on(tmp_path)
+    look = filelock.FileLock(tmp_path / ".lock", thread_local=False)
+    look.acquire()  # as `going_on` does, for less time
+    threading.Timer(0.05, look.release).start()
+    with RunFolder(tmp_path, config):
+        assert going_on(tmp_path)
+    assert not going_on(tmp_path)
 
 
 def test_a_run_that_ended_without_a_word_is_not_called_running(tmp_path):
@@ -373,9 +366,8 @@ def test_a_sweep_with_jobs_that_fail_shows_the_others_and_every_reason(tmp_path)
 
     where = {"cwd": tmp_path, "env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     pictures, rates = "content.path=photo.png,half.jpg,other.png", "optimizer.learning_rate=1e-9,1e30"
-    done = subprocess.run(
-        command("-m", pictures, "optimizer=sgd", rates, "hydra.sweep.dir=sweep"), **where, check=False
-    )
+    sweeping = [*command(pictures, "optimizer=sgd", rates, "hydra.sweep.dir=sweep"), "-m"]
+    done = subprocess.run(sweeping, **where, check=False)
     assert done.returncode == 2
     killed = subprocess.Popen(command("schedule.steps=[500000]", "hydra.run.dir=sweep/6"), **where)
     rows = tmp_path / "sweep" / "6" / "history.csv"
