@@ -1,6 +1,7 @@
 """What runs have left in their folders, be they done, stopped, killed, or still going on."""
 
 import csv
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -60,7 +61,8 @@ class Run(NamedTuple):
 
     @property
     def evaluations(self) -> int:
-        return len(self.history["total"]) or int(_number(self.manifest.get("evaluations")) or 0)
+        recorded = _number(self.manifest.get("evaluations")) or 0
+        return len(self.history["total"]) or (int(recorded) if math.isfinite(recorded) else 0)
 
     @property
     def seconds(self) -> float | None:

@@ -8,12 +8,13 @@ find("#size").addEventListener("input", (event) => {
   for (const name of ["--edge", "--cell"]) document.documentElement.style.setProperty(name, `${event.target.value}px`);
 });
 
-// The table: by a column, up, then down; what is empty is last both ways.
+// The table: by a column, up, then down; what is empty, or no number among numbers, is last both ways.
 const collator = new Intl.Collator("en", { numeric: true });
 const valueOf = (cell) => (cell.dataset.number === undefined ? cell.textContent : cell.dataset.number);
 
 function compare(a, b, numeric, sign) {
-  if (a === "" || b === "") return (a === "") - (b === "");
+  const [noA, noB] = [a, b].map((value) => value === "" || (numeric && Number.isNaN(Number(value))));
+  if (noA || noB) return noA - noB;
   return sign * (numeric ? Number(a) - Number(b) : collator.compare(a, b));
 }
 
