@@ -250,7 +250,7 @@ def test_any_history_is_a_history(text, tmp_path):
         {"status": None},
         {"status": ["done"], "final": [], "seconds": 3, "evaluations": "many", "pictures": [], "environment": 5},
         {"status": "done", "final": {"total": 10**400}, "seconds": {"total": "1"}, "evaluations": 10**400},
-        {"status": "done", "final": {"total": float("nan"), "content/x": None, "style": "a"}, "evaluations": float("nan")},
+        {"status": "done", "final": {"total": float("nan"), "content/x": None, "style": "a"}, "evaluations": np.nan},
         {"status": "failed", "reason": {"a": 1}, "pictures": {"content": {"path": "\0", "sha256": "0"}, "style": [3]}},
         {"status": "done", "pictures": {"content": {"path": "/dev/zero", "sha256": "0"}, "style": {"path": 3}}},
     ],
