@@ -1,4 +1,4 @@
-"""The two exceptions that users are meant to see, and how values are shown to them."""
+"""The two exceptions that users are meant to see, and how texts and values are shown to them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class UserError(Exception):
 
     def __init__(self, text: str) -> None:
         # Texts quote names out of files from anywhere, which may hold newlines and a terminal's control characters.
-        super().__init__("".join(c if c.isprintable() else "?" for c in text))
+        super().__init__(printable(text))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,6 +26,11 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int, picture: Path | None) -> None:
         super().__init__()
         self.code, self.picture = 128 + signal_number, picture
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each character that is none to be read: a newline, what steers a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shown(value: object) -> str:

@@ -3,6 +3,7 @@
 "train" is the command that this field uses, though nothing is trained: the image is what gets optimised.
 """
 
+import json
 import logging
 import os
 import re
@@ -21,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstjax.config import Config, from_dict, to_dict
+from nstjax.config import Config, from_dict, settings, to_dict
 from nstjax.errors import Interrupted, UserError
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Outcome:
             log.txt has the traceback. 130, 143: interrupted by Ctrl-C, by SIGTERM.
         result: the last picture that was made.
         sweep: the folder of all runs, if there were several.
-        folders: of the runs so far.
+        folders: of the runs that have begun.
     """
 
     code: int = 0
@@ -103,8 +104,8 @@ def _hydra_main(composed: DictConfig) -> None:
     sweeping = job.mode == RunMode.MULTIRUN
     folder = Path(job.runtime.output_dir)
     _outcome.sweep = Path(job.sweep.dir) if sweeping else None
-    _outcome.folders.append(folder)
     name = f"nstjax.train: job {job.job.num}:" if sweeping else "nstjax.train:"
+    config = None
     try:
         with _hydra_errors():
             config = _checked(composed)
@@ -121,6 +122,17 @@ def _hydra_main(composed: DictConfig) -> None:
         log.debug("%s", name, exc_info=True)  # to log.txt only
         log.error("%s %s; its traceback is in %s/log.txt", name, _named(error), folder)
         _outcome.code = 1
+    finally:
+        if config and _begun(config, folder):
+            _outcome.folders.append(folder)
+
+
+def _begun(config: Config, folder: Path) -> bool:
+    """Whether the folder has this run, and not only what another one has left there: it may have been refused."""
+    from nstjax.outputs import read_manifest
+
+    manifest = read_manifest(folder)
+    return manifest is not None and settings(manifest["config"]) == settings(json.loads(json.dumps(to_dict(config))))
 
 
 def _check_groups(arguments: Sequence[str]) -> None:

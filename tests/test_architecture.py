@@ -19,7 +19,7 @@ LAYERS = {
     "composition": {"objective", "scales"},
     "loop": {"optimize", "checkpoint", "outputs"},
     "stories": {"run", "report", "comparison"},
-    "doors": {"train", "cli", "rerun", "weights.__main__"},
+    "doors": {"train", "cli", "rerun", "weights.__main__", "report.__main__"},
 }  # fmt: skip
 ORDER = {room: depth for depth, rooms in enumerate(LAYERS.values()) for room in rooms}
 MODULES = sorted(path.relative_to(REPOSITORY) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -106,6 +106,7 @@ def test_only_one_room_knows_each_of_the_large_libraries():
     assert importers("tqdm") == {"run"}
     assert importers("safetensors", "h5py") == {"weights"}
     assert importers("requests") == {"fetch"}
+    assert importers("matplotlib", "jinja2") == {"report"}
 
 
 def test_the_schema_is_plain_python():

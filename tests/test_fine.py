@@ -6,6 +6,7 @@ from small_runs import at_step, history, interrupted, manifest, picture, pixels,
 
 from nstjax import run
 from nstjax.errors import Interrupted, UserError
+from nstjax.report import reading
 from nstjax.rerun import rerun
 from nstjax.run import fine
 
@@ -37,6 +38,10 @@ def test_the_painted_style_is_what_the_run_sees(done):
     assert facts["config"]["style"]["fine"]["picture"] == "great_wave"
     run.run(small(f"style.path={done}/style/result.png"), done.parent / "by hand")
     np.testing.assert_array_equal(pixels(done.parent / "by hand" / "result.png"), pixels(done / "result.png"))
+
+
+def test_a_report_is_of_the_run_and_not_of_how_its_style_was_painted(done):
+    assert [run.folder for run in reading.find(done)[0]] == [done]
 
 
 def test_weights_and_statistics_go_with_their_layers():

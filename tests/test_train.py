@@ -295,6 +295,14 @@ def test_the_sheet_is_of_this_sweeps_jobs(train, tmp_path):
     assert pixels(tmp_path / "sweep" / "sheet.png").shape[1] == 12 + 41 + 12
 
 
+def test_a_job_that_was_refused_does_not_pass_off_an_earlier_result_as_its_own(train, tmp_path):
+    arguments = ("-m", *SMALL, "schedule.steps=[0]", "hydra.sweep.dir=sweep")
+    train(*arguments, "seed=1,2,3")
+    code, out, _ = train(*arguments, "seed=-1,5")
+    assert (code, out.splitlines()) == (2, [f"{tmp_path}/sweep/1/result.png", "sweep/sheet.png"])
+    assert pixels(tmp_path / "sweep" / "sheet.png").shape[1] == 12 + 41 + 12
+
+
 def test_a_run_resumed_goes_on_with_its_log(train, tmp_path):
     with interrupted(at_step(0)):
         assert train(*SMALL, "hydra.run.dir=run")[0] == 130

@@ -7,7 +7,7 @@ of it, is stated at `load`; a file that can't be read is refused with a `UserErr
 from nstjax.images.contract import MIN_SIDE, Pixels, quantize
 from nstjax.images.reading import MAX_BYTES, MAX_PIXELS, Picture, load, pictures_in
 from nstjax.images.sizes import fitted, measured, resize
-from nstjax.images.writing import MAX_COMMENT, SUFFIXES, check_output, save, sheet
+from nstjax.images.writing import MAX_COMMENT, SUFFIXES, check_output, save, sheet, thumbnail
 
 __all__ = [
     "MAX_BYTES",
@@ -26,4 +26,5 @@ __all__ = [
     "resize",
     "save",
     "sheet",
+    "thumbnail",
 ]

@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageFont, PngImagePlugin
 from nstjax.files import atomic
 from nstjax.images import sixteen
 from nstjax.images.contract import Alpha, Levels, Pixels, quantize, reason, refusal
+from nstjax.images.sizes import resize
 
 Sheet = Float32[np.ndarray, "rows columns 3"]
 
@@ -84,6 +85,16 @@ def _try_to_write(path: Path) -> None:
         pass
     if target.parent.exists():
         tempfile.TemporaryFile(dir=target.parent).close()
+
+
+def thumbnail(image: Pixels, edge: int) -> bytes:
+    """The image as a JPEG to be looked at, with a long edge of `edge` pixels at most, and no metadata."""
+    height, width, _ = image.shape
+    share = min(1.0, edge / max(height, width))
+    small = resize(image, max(1, round(height * share)), max(1, round(width * share)), space="srgb8")
+    buffer = io.BytesIO()
+    Image.fromarray(quantize(small)).save(buffer, "JPEG", quality=85, optimize=True)
+    return buffer.getvalue()
 
 
 def sheet(pictures: Sequence[tuple[str, Float32[np.ndarray, "_ _ 3"]]], columns: int) -> Sheet:

@@ -3,10 +3,11 @@
 Every file is whole or absent, the history a whole number of rows; also when the disk is full, or the run is killed.
 """
 
-from nstjax.outputs.folder import LOG, Place, RunFolder
+from nstjax.outputs.folder import LOG, Place, RunFolder, going_on
 from nstjax.outputs.history import HISTORY, history_row
-from nstjax.outputs.manifest import MANIFEST, RESULT, finished, read_manifest, versions
+from nstjax.outputs.manifest import MANIFEST, PAINTED, RESULT, finished, read_manifest, versions
 
 __all__ = [
-    "HISTORY", "LOG", "MANIFEST", "RESULT", "Place", "RunFolder", "finished", "history_row", "read_manifest", "versions"
+    "HISTORY", "LOG", "MANIFEST", "PAINTED", "RESULT", "Place", "RunFolder", "finished", "going_on", "history_row",
+    "read_manifest", "versions",
 ]  # fmt: skip

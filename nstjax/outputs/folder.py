@@ -24,6 +24,7 @@ from nstjax.outputs.manifest import RESULT, begun, ended, origin, refuse_another
 log = logging.getLogger(__name__)
 
 LOG = "log.txt"
+_LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -35,6 +36,20 @@ class Place(NamedTuple):
     setup: float = 0.0  # seconds until then, as the manifest tells them apart
     compile: float = 0.0
     saved: Checkpoint | None = None
+
+
+def going_on(folder: Path) -> bool:
+    """Whether a process has a run in the folder right now, as far as this machine can tell.
+
+    A killed process leaves the lock's file, and the kernel takes back the lock.
+    """
+    if not (folder / _LOCK).is_file():
+        return False
+    try:
+        with filelock.FileLock(folder / _LOCK).acquire(timeout=0):
+            return False
+    except (filelock.Timeout, OSError):  # OSError: somebody else's folder, of whose runs the manifest alone can tell
+        return True
 
 
 class RunFolder:
@@ -54,7 +69,7 @@ class RunFolder:
         self._config = config
         self._history = History(path / HISTORY)
         self._checkpoints = path / "checkpoints"
-        self._lock = filelock.FileLock(path / ".lock")
+        self._lock = filelock.FileLock(path / _LOCK)
         self._warned = False  # that a checkpoint could not be written
         self._taken = False  # whether the folder has this run's files, and no longer an earlier one's
         self._began = self._saved = time.perf_counter()
@@ -152,13 +167,13 @@ class RunFolder:
 
     def _acquire(self) -> None:
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0.2)  # longer than `going_on` has it
         except filelock.Timeout as error:
             raise UserError(f"a run is going on in {self.path}; wait, or choose another hydra.run.dir") from error
 
     def _release(self) -> None:
         with suppress(OSError):
-            (self.path / ".lock").unlink()  # while it is ours; who tries for it now finds it gone, and begins again
+            (self.path / _LOCK).unlink()  # while it is ours; who tries for it now finds it gone, and begins again
         self._lock.release()
 
     def _begin_anew(self) -> None:

@@ -13,6 +13,7 @@ from nstjax.config import Config, flat, settings, to_dict
 from nstjax.errors import UserError
 
 MANIFEST, RESULT = "manifest.json", "result.png"
+PAINTED = "style"  # in a run's folder: that of the run which painted its style picture
 _SAID_BY_OTHERS = ("platform", "JAX_PLATFORMS")  # of the environment: a system's release; what `device` came of
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 

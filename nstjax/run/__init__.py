@@ -13,7 +13,7 @@ from nstjax import checkpoint, images, optimize, optimizers, scales
 from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
-from nstjax.outputs import RESULT, Place, RunFolder, finished
+from nstjax.outputs import PAINTED, RESULT, Place, RunFolder, finished
 from nstjax.run import coloring, fine
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
@@ -105,7 +105,7 @@ def _with_painted_style(config: Config, folder: Path) -> Config:
     if not config.style.fine.picture:
         return config
     log.info("painting the style picture in the strokes of %s first", config.style.fine.picture)
-    return fine.painted(config, str(run(fine.painting(config), folder / "style")))
+    return fine.painted(config, str(run(fine.painting(config), folder / PAINTED)))
 
 
 def matmul_precision(config: Config) -> str:
