@@ -206,7 +206,10 @@ def _device() -> str:
 def _summary(manifest: Mapping[str, Any]) -> str:
     width, height = manifest["size"]
     total, before = manifest["final"]["total"], manifest["content_total"]
+    times = (
+        f", {before / max(total, 1e-30):.0f} times below the content picture's {before:.4g}" if before > total else ""
+    )
     return (
         f"{width}x{height}, {manifest['evaluations']} evaluations in {manifest['seconds']['total']:.0f} s; "
-        f"total {total:.4g}, {before / max(total, 1e-30):.0f} times below the content picture's {before:.4g}"
+        f"total {total:.4g}{times}"
     )
