@@ -5,15 +5,26 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
-from nstjax.config.schema import MAX_SIZE, Config, LayersConfig, ObjectiveConfig, ScheduleConfig, StyleConfig
+from nstjax.config.schema import (
+    MAX_SIZE,
+    REST,
+    Config,
+    LayersConfig,
+    ObjectiveConfig,
+    ScheduleConfig,
+    StyleConfig,
+    each,
+)
 
 __all__ = [
     "MAX_SIZE",
+    "REST",
     "Config",
     "LayersConfig",
     "ObjectiveConfig",
     "ScheduleConfig",
     "StyleConfig",
+    "each",
     "flat",
     "from_dict",
     "settings",

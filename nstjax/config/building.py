@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from nstjax.config.schema import LARGEST, Config
+from nstjax.config.schema import LARGEST, REST, Config
 from nstjax.errors import UserError, shown
 
 
@@ -130,11 +130,7 @@ def _check_consistency(config: Config) -> None:
             f"schedule.steps has {len(schedule.steps)} entries for the {len(schedule.scales)} of schedule.scales; "
             "give one for each"
         )
-    _check_lengths(
-        "style and style.blend", (config.style.name, *config.style.blend), "style.shares", config.style.shares
-    )
-    if config.style.shares and sum(config.style.shares) == 0:
-        raise UserError("style.shares are all zero; give at least one style a share")
+    _check_styles(config)
     _check_lengths("objective.style.layers", style.layers, "objective.style.statistic", style.statistic)
     compared = list(zip(style.layers, style.statistics(), strict=True))
     for key, layers in (("content", content.layers), ("style", compared)):
@@ -155,6 +151,24 @@ def _check_pictures(config: Config) -> None:
             raise UserError(f"{key}.path is empty; give a file, or leave the key out")
     if config.init.kind == "picture" and not config.init.path:
         raise UserError("init=picture needs the picture's file: give init.path=FILE")
+
+
+def _check_styles(config: Config) -> None:
+    style, compared = config.style, config.objective.style.layers
+    for key in ("shares", "scale", "layers", "mask", "region"):
+        _check_lengths("style and style.blend", (style.path, *style.blend), f"style.{key}", getattr(style, key))
+    if style.shares and sum(style.shares) == 0:
+        raise UserError("style.shares are all zero; give at least one style a share")
+    for i, layers in enumerate(style.layers):
+        if others := [layer for layer in layers if layer not in compared]:
+            raise UserError(f"style.layers[{i}] names {others[0]}, but objective.style.layers doesn't; add it there")
+    for key, files in (("mask", style.mask), ("region", style.region)):
+        if "" in files:
+            raise UserError(f"style.{key}[{files.index('')}] is empty; give a file, or null for the whole picture")
+    if REST in style.region and not set(style.region) - {REST, None}:
+        raise UserError(f"style.region={REST} is what no other region is; give another style the picture of a region")
+    if style.size and config.sizing.style == "content":
+        raise UserError("style.size and sizing.style=content contradict each other; give one of them")
 
 
 def _check_lengths(key: str, values: tuple[Any, ...], other_key: str, others: tuple[Any, ...]) -> None:
