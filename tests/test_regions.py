@@ -400,7 +400,7 @@ def test_masks_of_every_kind_stay_within_0_and_1(mask, masks):
         (["style.scale=0.1"], "size=4.8 (long edge), but no side may be below 16 pixels; give a larger size="),
         (
             ["style.size=20", "style.layers=pool5", "objective.style.layers=[relu1_1,pool5]", "size=64"],
-            "pool5 has nothing left of the style picture's 16x20 pixels at scale 0; give a larger style.size, or a",
+            "pool5 has nothing left of the style picture's 20x16 pixels at scale 0; give a larger style.size, or a",
         ),
         (["style.scale=0.1", "sizing.style=content"], "the style picture starry.jpg becomes 4x5 at style.scale=0.1"),
         (["style.scale=0.4", "style.layers=pool5", "objective.style.layers=[relu1_1,pool5]", "size=64"], "pool5 has"),
