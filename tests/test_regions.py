@@ -296,6 +296,48 @@ def test_a_run_with_regions_paints_each_with_its_style(masks):
     assert not changed[20:].any()
 
 
+FROM_GRAY = (
+    "content.path=gray.png", "objective.content_weight=0", "init=noise", "init.amplitude=0.05",
+    "size=96", "schedule=single", "schedule.steps=[40]",
+)  # fmt: skip
+
+
+def painted_on_gray(folder, *overrides):
+    """What styles alone, at all their layers, make of a gray square in the current folder."""
+    images.save(Path("gray.png"), np.full((96, 96, 3), 0.5, np.float32))
+    run(compose([*FROM_GRAY, *overrides]), folder)
+    return pixels(folder / "result.png")
+
+
+@pytest.mark.slow
+def test_regions_keep_their_border(masks):
+    """One turns into the other within a few pixels of where the mask does."""
+    save_mask("top.png", rectangle(96, 96, slice(0, 36), slice(None)))
+    squares = 0.4 * np.kron(noise(0, 12, 12).mean(2, keepdims=True), np.ones((8, 8, 1)))
+    for name, color in (("red", (0.6, 0.2, 0.2)), ("blue", (0.2, 0.2, 0.6))):
+        images.save(masks / f"{name}.png", (squares + color).astype(np.float32))
+    styles = ("style.path=red.png", "style.blend=[blue.png]", "style.region=[top.png,rest]")
+    red, _, blue = np.moveaxis(painted_on_gray(masks / "run", *styles), 2, 0)
+    assert (red > blue)[:28].mean() > 0.97
+    assert (red < blue)[44:].mean() > 0.97
+    assert abs(int(np.argmax(red.mean(1) < blue.mean(1))) - 36) <= 5
+
+
+@pytest.mark.slow
+def test_strokes_grow_with_the_scale_of_a_style(masks):
+    """The mean frequency of what stripes twice as wide leave is about half."""
+    rows, columns = np.mgrid[:192, :192]
+    save_mask("stripes.png", 0.5 + 0.4 * np.sin(2 * np.pi * (rows + columns) / 20))
+    radius = np.hypot(96 * np.fft.fftfreq(96)[:, None], 96 * np.fft.rfftfreq(96))
+    frequencies = []
+    for scale in (0.5, 1, 2):
+        gray = painted_on_gray(masks / str(scale), "style.path=stripes.png", f"style.scale={scale}").mean(2)
+        power = np.abs(np.fft.rfft2(gray - gray.mean())) ** 2
+        frequencies.append((radius * power).sum() / power.sum())
+    assert frequencies[0] > 1.4 * frequencies[1]
+    assert frequencies[1] > 1.4 * frequencies[2]
+
+
 def test_a_masked_painting_is_the_part_that_counts(masks, network):
     """The history's first row is the loss against that part alone."""
     config = small("style=great_wave", "style.mask=part.png", OF_STYLE)
@@ -341,11 +383,16 @@ def test_a_run_with_regions_goes_on_to_the_same_bytes(masks):
     assert (masks / "parts" / "result.png").read_bytes() == (masks / "whole" / "result.png").read_bytes()
 
 
+def test_a_rerun_finds_the_masks_from_any_folder(masks, monkeypatch):
+    run(small(*REGIONS, "schedule.steps=[1]"), masks / "run")
+    monkeypatch.chdir(masks / "run")
+    report = rerun.rerun(masks / "run")
+    assert not (report.differences or report.changed)
+
+
 def test_a_mask_that_has_changed_is_noticed(masks):
     config = small(*REGIONS, "schedule.steps=[1]")
     run(config, masks / "run")
-    report = rerun.rerun(masks / "run")
-    assert not (report.differences or report.changed)
     save_mask("above.png", np.full((2 * HEIGHT, 2 * WIDTH), 0.25))
     with pytest.raises(UserError, match=r"run was made with sha256\.style\.region\[0\]="):
         run(dataclasses.replace(config, resume=True), masks / "run")
