@@ -1,6 +1,7 @@
 """The pictures of a run: opened as its configuration names them, and sized for each scale."""
 
 import os
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -108,10 +109,10 @@ def resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
 def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
     """Refuses a size at which a picture, or a layer's map of one, is too small at one of the scales."""
     if wrong := _empty_map(config, content, styles):
-        larger = (replace(config, size=size) for size in range(config.size + 1, MAX_SIZE + 1))
-        enough = next((each.size for each in larger if not _empty_map(each, content, styles)), None)
+        sizes = range(config.size + 1, MAX_SIZE + 1)
+        enough = bisect(sizes, 0, key=lambda size: not _empty_map(replace(config, size=size), content, styles))
         hopeless = "give a larger style.size" if config.style.size else "crop the picture"
-        remedy = f"give size={enough} or more" if enough else hopeless
+        remedy = f"give size={sizes[enough]} or more" if enough < len(sizes) else hopeless
         raise UserError(f"{wrong}; {remedy}, or a layer before it")
 
 

@@ -103,7 +103,7 @@ def _guides(config: Config, mask: Mask, shape: tuple[int, int], layers: Sequence
             remedy = "style.propagation=simple" if style.propagation == "inside" else "paint a larger region"
             raise UserError(
                 f"{mask.key}={mask.text} leaves nothing at {layer} of {shape[1]}x{shape[0]} pixels with "
-                f"style.propagation={style.propagation}; {remedy}, give a larger size=, or leave that layer out of "
-                f"style.layers"
+                f"style.propagation={style.propagation}; {remedy}, give a larger size= or schedule.scales, or leave "
+                f"that layer out of style.layers"
             )
     return {layer: jnp.asarray(guide) for layer, guide in found.items()}
