@@ -62,7 +62,8 @@ def _inputs(manifest: Mapping[str, Any]) -> Iterator[Input]:
     pictures = manifest["pictures"]
     blend = {f"style.blend[{i}]": each for i, each in enumerate(pictures["style"][1:])}
     init = {"init": pictures["init"]} if "init" in pictures else {}
-    named = {"content": pictures["content"], "style": pictures["style"][0], **blend, **init}
+    masks = {key: facts for key, facts in pictures.items() if key.startswith("style.")}
+    named = {"content": pictures["content"], "style": pictures["style"][0], **blend, **init, **masks}
     for name, facts in {**named, "weights": manifest["weights"]}.items():
         yield Input(name, Path(facts["path"]), str(facts["sha256"]))
 
@@ -114,10 +115,22 @@ def _with_files(config: Config, found: Mapping[str, Path]) -> Config:
     return replace(
         config,
         content=replace(config.content, path=path["content"]),
-        style=replace(config.style, path=path["style"], blend=blend, fine=FineConfig()),
+        style=replace(
+            config.style,
+            path=path["style"],
+            blend=blend,
+            mask=_masks(config.style.mask, "style.mask", path),
+            region=_masks(config.style.region, "style.region", path),
+            fine=FineConfig(),
+        ),
         init=replace(config.init, path=path.get("init", config.init.path)),
         weights=replace(config.weights, path=path["weights"]),
     )
+
+
+def _masks(texts: Sequence[str | None], key: str, path: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The files of masks, each by the first key that names it; what is no file stays as it is."""
+    return tuple(path.get(f"{key}[{texts.index(text)}]", text) for text in texts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

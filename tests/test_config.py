@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_runs import REPOSITORY
 
 from nstjax.cli import quote
-from nstjax.config import Config, from_dict, to_dict
+from nstjax.config import Config, StyleConfig, from_dict, to_dict
 from nstjax.errors import UserError
 from nstjax.images import sizes
 from nstjax.train import compose
@@ -60,6 +60,8 @@ def nested(key, value):
 def scalars(hint, metadata):
     if "names" in metadata:
         return st.sampled_from(metadata["names"])
+    if isinstance(hint, UnionType):
+        return st.none() | scalars(typing.get_args(hint)[0], metadata)
     low, high = metadata.get("range", (0, 100))
     low, high = max(low, -1e6), min(high, 1e6)
     return {
@@ -71,13 +73,16 @@ def scalars(hint, metadata):
 
 
 def values(schema):
-    """Values that the schema allows; every list has two entries (a color three), so that all lengths agree."""
+    """Values that the schema allows; every list has two entries (a color three), so that all lengths agree.
+
+    Each style is compared at all layers: to name one that isn't compared at all would be refused.
+    """
     strategies = {}
     for each in dataclasses.fields(schema):
         if dataclasses.is_dataclass(each.type):
             strategies[each.name] = values(each.type)
-        elif isinstance(each.type, UnionType):
-            strategies[each.name] = st.none() | scalars(typing.get_args(each.type)[0], each.metadata)
+        elif schema is StyleConfig and each.name == "layers":
+            strategies[each.name] = st.just([[], []])
         elif typing.get_origin(each.type) is tuple:
             entries = {"blend": 1, "background": 3}.get(each.name, 2)
             entry = scalars(typing.get_args(each.type)[0], each.metadata)
@@ -95,7 +100,10 @@ def consistent(values):
     started = values["init"]["kind"] != "picture" or values["init"]["path"]
     given = all(values[picture]["name"] or values[picture]["path"] for picture in ("content", "style"))
     decays = values["optimizer"]["decay"] != "exponential" or values["optimizer"]["final"] > 0
-    return started and given and decays and sum(values["style"]["shares"]) > 0
+    style = values["style"]
+    sized = style["size"] is None or values["sizing"]["style"] != "content"
+    regions = "rest" not in style["region"] or set(style["region"]) - {"rest", None}
+    return started and given and decays and sized and regions and sum(style["shares"]) > 0
 
 
 def test_the_defaults_build_without_any_file():
@@ -243,6 +251,24 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"style": {"shares": [1, 2]}}, "style.shares has 2 entries for the 1 of style and style.blend"),
         ({"style": {"shares": [0]}}, "style.shares are all zero; give at least one style a share"),
         ({"style": {"blend": ["a.jpg"], "shares": [0, 0.0]}}, "style.shares are all zero"),
+        (
+            {"style": {"scale": [1, 2]}},
+            "style.scale has 2 entries for the 1 of style and style.blend; give",
+        ),
+        (
+            {"style": {"blend": ["a.jpg", "b.jpg"], "mask": ["a.png", None]}},
+            "style.mask has 2 entries for the 3 of",
+        ),
+        ({"style": {"region": ["a.png", "b.png"]}}, "style.region has 2 entries for the 1 of style"),
+        ({"style": {"region": [""]}}, "style.region[0] is empty; give a file, or null for the whole picture"),
+        ({"style": {"blend": ["a.jpg"], "mask": [None, ""]}}, "style.mask[1] is empty; give a file"),
+        ({"style": {"region": ["rest"]}}, "style.region=rest is what no other region is; give another style"),
+        (
+            {"style": {"layers": [["relu1_1"]]}},
+            "style.layers[0] names relu1_1, but objective.style.layers doesn't",
+        ),
+        ({"style": {"layers": ["relu9_1"]}}, "style.layers[0][0]=relu9_1 is not known; choose one of conv1_1"),
+        ({"style": {"size": 64}, "sizing": {"style": "content"}}, "style.size and sizing.style=content contradict"),
         ({"init": {"kind": "picture"}}, "init=picture needs the picture's file: give init.path=FILE"),
         ({"init": {"kind": "photo"}}, "init.kind=photo is not known; choose one of content, style, noise"),
     ],

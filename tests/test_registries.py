@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nstjax import color, features, inits, layers, losses, objective, optimizers, statistics, weights
+from nstjax import color, features, guides, inits, layers, losses, objective, optimizers, statistics, weights
 from nstjax.config import schema
 
 
@@ -22,6 +22,7 @@ def names(group, key):
         (schema.NetworkConfig, "pooling", features.POOLINGS),
         (schema.LayersConfig, "layers", layers.CHANNELS),
         (schema.LayersConfig, "reduction", losses.REDUCTIONS),
+        (schema.StyleConfig, "propagation", guides.PROPAGATIONS),
         (schema.StyleTermsConfig, "statistic", statistics.STATISTICS),
         (schema.StyleTermsConfig, "normalization", statistics.GRAM_NORMALIZATIONS),
         (schema.StyleTermsConfig, "layer_scaling", objective.LAYER_SCALINGS),

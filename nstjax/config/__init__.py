@@ -7,6 +7,7 @@ keeps the names here and there equal.
 from nstjax.config.building import flat, from_dict, settings, to_dict
 from nstjax.config.schema import (
     MAX_SIZE,
+    REST,
     ColorConfig,
     Config,
     FineConfig,
@@ -18,10 +19,12 @@ from nstjax.config.schema import (
     ScheduleConfig,
     StyleConfig,
     StyleTermsConfig,
+    each,
 )
 
 __all__ = [
     "MAX_SIZE",
+    "REST",
     "ColorConfig",
     "Config",
     "FineConfig",
@@ -33,6 +36,7 @@ __all__ = [
     "ScheduleConfig",
     "StyleConfig",
     "StyleTermsConfig",
+    "each",
     "flat",
     "from_dict",
     "settings",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from nstjax.config.schema import LARGEST, Config, ObjectiveConfig, ScheduleConfig, StyleConfig
+from nstjax.config.schema import LARGEST, REST, Config, ObjectiveConfig, ScheduleConfig
 from nstjax.errors import UserError
 
 
 def check_consistency(config: Config) -> None:
     """Raises a UserError where values of a configuration contradict each other."""
     _check_pictures(config)
-    _check_styles(config.style)
+    _check_styles(config)
     _check_objective(config.objective)
     _check_schedule(config.schedule)
     if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
@@ -27,10 +27,22 @@ def _check_pictures(config: Config) -> None:
         raise UserError("init=picture needs the picture's file: give init.path=FILE")
 
 
-def _check_styles(style: StyleConfig) -> None:
-    _check_lengths("style and style.blend", (style.name, *style.blend), "style.shares", style.shares)
+def _check_styles(config: Config) -> None:
+    style, compared = config.style, config.objective.style.layers
+    for key in ("shares", "scale", "layers", "mask", "region"):
+        _check_lengths("style and style.blend", (style.path, *style.blend), f"style.{key}", getattr(style, key))
     if style.shares and sum(style.shares) == 0:
         raise UserError("style.shares are all zero; give at least one style a share")
+    for i, layers in enumerate(style.layers):
+        if others := [layer for layer in layers if layer not in compared]:
+            raise UserError(f"style.layers[{i}] names {others[0]}, but objective.style.layers doesn't; add it there")
+    for key, files in (("mask", style.mask), ("region", style.region)):
+        if "" in files:
+            raise UserError(f"style.{key}[{files.index('')}] is empty; give a file, or null for the whole picture")
+    if REST in style.region and not set(style.region) - {REST, None}:
+        raise UserError(f"style.region={REST} is what no other region is; give another style the picture of a region")
+    if style.size and config.sizing.style == "content":
+        raise UserError("style.size and sizing.style=content contradict each other; give one of them")
 
 
 def _check_objective(objective: ObjectiveConfig) -> None:

@@ -16,7 +16,7 @@ MAX_SIZE = 65536  # pixels
 LARGEST = 3.4e38  # of what float32 can hold, in which everything is computed
 
 
-def within(default: float | tuple[float, ...], low: float, high: float = LARGEST) -> Any:
+def within(default: float | tuple[float, ...] | None, low: float, high: float = LARGEST) -> Any:
     """A field whose numbers are from `low` to `high`."""
     return field(default=default, metadata={"range": (low, high)})
 
@@ -44,6 +44,9 @@ class PictureConfig:
     path: str | None = None
 
 
+REST = "rest"  # the region that no other region is
+
+
 @dataclass(frozen=True)
 class FineConfig:
     """A picture whose fine strokes the style picture is painted in, before anything else."""
@@ -55,13 +58,31 @@ class FineConfig:
 
 @dataclass(frozen=True)
 class StyleConfig(PictureConfig):
-    """The style picture, and further ones to blend with it."""
+    """The style picture, and further ones. Each list is of the style and each of `blend`; a single value is for all."""
 
     blend: tuple[str, ...] = ()  # assets or files
-    shares: tuple[float, ...] = within((), 0)  # of the style and each further one; empty: equal
+    shares: tuple[float, ...] = within((), 0)  # of the style's weight; empty: 1 each
     normalize_shares: bool = True  # made to sum to 1
-    combine: str = one_of("statistics", "losses")  # one target, their blend; or a target each, and the losses summed
+    combine: str = one_of("statistics", "losses")  # in a region: one target, their mean; or one each, the losses summed
+    scale: tuple[float, ...] = within((1.0,), 0.01, 100)  # of its size: strokes grow with it
+    size: int | None = within(None, 16, MAX_SIZE)  # pixels, at all of schedule.scales; null: what the content's came to
+    layers: tuple[tuple[str, ...], ...] = layers()  # those of objective.style.layers that look at it; empty: all
+    mask: tuple[str | None, ...] = ()  # gray pictures, white where the painting counts; null: all of it
+    # Gray pictures, white where in the photograph the style goes; rest: where no other one does; null: everywhere.
+    region: tuple[str | None, ...] = ()
+    # A position of a layer is of a mask in part; if it sees nothing but the mask; or if it sees anything of the mask.
+    propagation: str = one_of("simple", "inside", "all")
+    extend: int = within(0, -64, 64)  # positions by which masks then grow at every layer, or, below 0, shrink
     fine: FineConfig = field(default_factory=FineConfig)
+
+    @property
+    def count(self) -> int:
+        """How many styles there are."""
+        return 1 + len(self.blend)
+
+    def layers_of(self, number: int, compared: tuple[str, ...]) -> tuple[str, ...]:
+        """Of the layers that are compared, those at which a style is."""
+        return each(self.layers or ((),), self.count)[number] or compared
 
 
 @dataclass(frozen=True)
@@ -69,7 +90,10 @@ class SizingConfig:
     """What `size` measures, and how pictures are resized to it."""
 
     edge: str = one_of("long", "short", "area")  # area: the picture gets size * size pixels
-    style: str = one_of("own", "content")  # sized by the same rule, or stretched to the content's height and width
+    # The style's long or short edge, or its area, is made what the content's came to; own: that which `edge` says;
+    # content: the style is stretched to the content's height and width.
+    style: str = one_of("own", "content", "long", "short", "area")
+    enlarge_style: bool = True  # beyond its file
     resample: str = one_of("lanczos", "bicubic", "bilinear")
     space: str = one_of("linear", "srgb", "srgb8")  # average light, or the file's numbers, or these in 8 bits
 

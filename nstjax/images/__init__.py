@@ -5,6 +5,7 @@ of it, is stated at `load`; a file that can't be read is refused with a `UserErr
 """
 
 from nstjax.images.contract import MIN_SIDE, Pixels, quantize
+from nstjax.images.masks import check_mask, load_mask
 from nstjax.images.reading import MAX_BYTES, MAX_PIXELS, Picture, load, pictures_in
 from nstjax.images.sizes import fitted, measured, resize
 from nstjax.images.writing import MAX_COMMENT, SUFFIXES, check_output, save, sheet, thumbnail
@@ -17,9 +18,11 @@ __all__ = [
     "SUFFIXES",
     "Picture",
     "Pixels",
+    "check_mask",
     "check_output",
     "fitted",
     "load",
+    "load_mask",
     "measured",
     "pictures_in",
     "quantize",

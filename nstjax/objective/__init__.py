@@ -10,14 +10,14 @@ from functools import partial
 from typing import Any
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from nstjax.config import ObjectiveConfig, StyleConfig
 from nstjax.features import Extract
 from nstjax.layers import IMAGE
 from nstjax.objective.configured import LAYER_SCALINGS, terms_and_weights
 from nstjax.objective.terms import ContentTerm, LaplacianTerm, StyleTarget, StyleTerm, Term, TotalVariationTerm
-from nstjax.types import AnyImage, Features, Guide, Image, Network, Scalar
+from nstjax.types import AnyImage, Features, Image, Network, Scalar
 
 __all__ = [
     "LAYER_SCALINGS", "ContentTerm", "LaplacianTerm", "Objective", "StyleTarget", "StyleTerm", "Targets", "Term",
@@ -26,7 +26,7 @@ __all__ = [
 
 Targets = dict[str, Any]  # by term: what the image must match
 Weights = dict[str, Any]  # by term: a number or a scalar array
-Guides = Mapping[str, Guide]  # by layer
+Guides = Mapping[str, Float[Array, "_ _"]]  # by layer, of its map's size
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from nstjax.config import ObjectiveConfig, StyleConfig
+from nstjax.config import ObjectiveConfig, StyleConfig, each
 from nstjax.layers import CHANNELS
 from nstjax.objective.terms import ContentTerm, LaplacianTerm, StyleTerm, Term, TotalVariationTerm
 from nstjax.statistics import STATISTICS
@@ -13,14 +12,6 @@ LAYER_SCALINGS = {
     "equal": lambda layer: 1.0,
     "inverse_square": lambda layer: CHANNELS[layer] ** -2,  # 1 / C^2: Gatys' code, w_l = 1e3 / C_l^2
 }
-
-
-class Group(NamedTuple):
-    """Styles that have one target together: their numbers, shares in it, and its weight beside other groups."""
-
-    styles: tuple[int, ...]
-    shares: tuple[float, ...]
-    weight: float = 1.0
 
 
 def terms_and_weights(config: ObjectiveConfig, style: StyleConfig) -> Iterator[tuple[Term, float]]:
@@ -36,26 +27,31 @@ def terms_and_weights(config: ObjectiveConfig, style: StyleConfig) -> Iterator[t
 
 
 def _style_terms(config: ObjectiveConfig, style: StyleConfig) -> Iterator[tuple[StyleTerm, float]]:
-    compared, groups = config.style, style_groups(style)
-    named = Counter(compared.layers)
-    scaling = LAYER_SCALINGS[compared.layer_scaling]
-    for number, group in enumerate(groups):
+    """Of each group a term at each layer that any of its styles is compared at; it weighs the sum of their shares."""
+    compared, groups, shares = config.style, style_groups(style), style_shares(style)
+    named, scaling = Counter(compared.layers), LAYER_SCALINGS[compared.layer_scaling]
+    for group in groups:
         for (layer, weight), statistic in zip(compared.weighted_layers(), compared.statistics(), strict=True):
+            styles = tuple(i for i in group if shares[i] and layer in style.layers_of(i, compared.layers))
+            if not styles:
+                continue
             name = f"style/{layer}" + (f"/{statistic}" if named[layer] > 1 else "")
-            name += f"/{number}" if len(groups) > 1 else ""
+            name += f"/{group[0]}" if len(groups) > 1 else ""
             options = tuple((option, getattr(compared, option)) for option in STATISTICS[statistic].options)
-            yield (
-                StyleTerm(name, layer, statistic, options, group.styles, group.shares),
-                group.weight * weight * scaling(layer),
-            )
+            share = sum(shares[i] for i in styles)
+            mixture = tuple(shares[i] / share for i in styles)
+            yield StyleTerm(name, layer, statistic, options, styles, mixture), share * weight * scaling(layer)
 
 
-def style_groups(style: StyleConfig) -> tuple[Group, ...]:
-    """One for all styles, whose statistics are blended; or one for each, whose losses are summed."""
-    count = 1 + len(style.blend)
-    shares = style.shares or (1.0,) * count
-    if style.normalize_shares:
-        shares = tuple(share / sum(shares) for share in shares)
-    if style.combine == "statistics":
-        return (Group(tuple(range(count)), shares),)
-    return tuple(Group((number,), (1.0,), share) for number, share in enumerate(shares))
+def style_groups(style: StyleConfig) -> list[tuple[int, ...]]:
+    """The styles, by number, that have a target together: those of one region; or each has its own."""
+    if style.combine == "losses":
+        return [(number,) for number in range(style.count)]
+    regions = each(style.region or (None,), style.count)
+    return [tuple(i for i, other in enumerate(regions) if other == region) for region in dict.fromkeys(regions)]
+
+
+def style_shares(style: StyleConfig) -> tuple[float, ...]:
+    """Of the style's weight, each style's."""
+    shares = each(style.shares or (1.0,), style.count)
+    return tuple(share / sum(shares) for share in shares) if style.normalize_shares else shares

@@ -1,13 +1,14 @@
 """The pictures of a run: opened as its configuration names them, and sized for each scale."""
 
 import os
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nstjax import assets, images
-from nstjax.config import MAX_SIZE, Config
+from nstjax.config import MAX_SIZE, Config, each
 from nstjax.errors import UserError
 from nstjax.layers import smallest_side
 from nstjax.outputs import RESULT
@@ -29,7 +30,8 @@ class Source(NamedTuple):
 def check_inputs(config: Config, folder: Path) -> None:
     """Refuses a picture that the run would remove before it reads it: what an earlier one left in the same folder."""
     own = folder.resolve()
-    for text in (config.content.path, config.style.path, *config.style.blend, config.init.path):
+    style = config.style
+    for text in (config.content.path, style.path, *style.blend, *style.mask, *style.region, config.init.path):
         real = Path(os.path.realpath(path_of(text) or ""))
         if real == own / RESULT or real.parent == own / "previews":
             raise UserError(f"{text} is of an earlier run in this run's folder; choose another hydra.run.dir")
@@ -52,20 +54,43 @@ def path_of(text: str | None) -> Path | None:
 
 def content_shape(config: Config, content: Source, share: float) -> tuple[int, int]:
     try:
-        return images.fitted(*_sides(content), round(config.size * share), config.sizing.edge)
+        return images.fitted(*sides(content), round(config.size * share), config.sizing.edge)
     except UserError as error:
         raise UserError(f"{error} (size={config.size} times {share:g} of schedule.scales)") from error
 
 
-def style_shape(config: Config, style: Source, of_content: tuple[int, int]) -> tuple[int, int]:
-    """The style's size is what the content's came to, by the same measure: with rounding, an area isn't size * size."""
-    if config.sizing.style == "content":
-        return of_content
-    size = images.measured(*of_content, config.sizing.edge)
-    return images.fitted(*_sides(style), size, config.sizing.edge)
+def style_shape(config: Config, number: int, style: Source, of_content: tuple[int, int]) -> tuple[int, int]:
+    """The height and width of a style, by its number.
+
+    Its size is what the content's came to, by the same measure: with rounding, an area isn't size * size.
+    """
+    sizing, scale = config.sizing, each(config.style.scale, config.style.count)[number]
+    if sizing.style == "content":
+        return _stretched(config, style, scale, of_content)
+    edge = sizing.edge if sizing.style == "own" else sizing.style
+    size = scale * (config.style.size or images.measured(*of_content, edge))
+    if not sizing.enlarge_style:
+        size = min(size, images.measured(*sides(style), edge))
+    try:
+        return images.fitted(*sides(style), size, edge)
+    except UserError as error:
+        raise UserError(f"{error} (of the style picture {style.path.name}, style.scale={scale:g})") from error
 
 
-def _sides(source: Source) -> tuple[int, int]:
+def _stretched(config: Config, style: Source, scale: float, of_content: tuple[int, int]) -> tuple[int, int]:
+    height, width = (round(scale * side) for side in of_content)
+    if not config.sizing.enlarge_style:
+        height, width = (min(pair) for pair in zip((height, width), sides(style), strict=True))
+    if min(height, width) < images.MIN_SIDE:
+        raise UserError(
+            f"the style picture {style.path.name} becomes {width}x{height} at style.scale={scale:g}, but no side may "
+            f"be below {images.MIN_SIDE} pixels; give a larger style.scale"
+        )
+    return height, width
+
+
+def sides(source: Source) -> tuple[int, int]:
+    """Height and width."""
     height, width, _ = source.picture.pixels.shape
     return height, width
 
@@ -79,9 +104,10 @@ def resized(config: Config, source: Source, shape: tuple[int, ...]) -> images.Pi
 def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
     """Refuses a size at which a picture, or a layer's map of one, is too small at one of the scales."""
     if wrong := _empty_map(config, content, styles):
-        larger = (replace(config, size=size) for size in range(config.size + 1, MAX_SIZE + 1))
-        enough = next((each.size for each in larger if not _empty_map(each, content, styles)), None)
-        remedy = f"give size={enough} or more" if enough else "crop the picture"
+        sizes = range(config.size + 1, MAX_SIZE + 1)
+        enough = bisect(sizes, 0, key=lambda size: not _empty_map(replace(config, size=size), content, styles))
+        hopeless = "give a larger style.size" if config.style.size else "crop the picture"
+        remedy = f"give size={sizes[enough]} or more" if enough < len(sizes) else hopeless
         raise UserError(f"{wrong}; {remedy}, or a layer before it")
 
 
@@ -94,7 +120,10 @@ def _empty_map(config: Config, content: Source, styles: Sequence[Source]) -> str
     for number, share in enumerate(config.schedule.scales):
         shape = content_shape(config, content, share)
         needed = [("content", shape, of_content | of_styles)]
-        needed += [("style", style_shape(config, style, shape), of_styles) for style in styles]
+        for i, style in enumerate(styles):
+            looked_at = config.style.layers_of(i, compared.style.layers)
+            least = {layer: of_styles[layer] for layer in looked_at}
+            needed.append(("style", style_shape(config, i, style, shape), least))
         for name, (height, width), least in needed:
             for what, side in least.items():
                 if min(height, width) < side:

@@ -25,6 +25,7 @@ from nstjax.run.pictures import (
     resized,
     style_shape,
 )
+from nstjax.run.regions import Masks, guides_at, open_masks
 from nstjax.types import Image, Network
 
 
@@ -33,6 +34,7 @@ class Problem(NamedTuple):
 
     content: Source
     styles: tuple[Source, ...]
+    masks: Masks
     init: Source | None
     weights_file: Path
     network: Network
@@ -49,6 +51,7 @@ class Problem(NamedTuple):
         pictures = {"content": self.content.facts(), "style": [style.facts() for style in self.styles]}
         if self.init:
             pictures["init"] = self.init.facts()
+        pictures |= {key: source.facts() for key, source in self.masks.sources().items()}
         path = self.weights_file
         weights = {"path": str(path.absolute()), "sha256": files.sha256(path), "bytes": path.stat().st_size}
         return {"pictures": pictures, "weights": weights}
@@ -76,6 +79,7 @@ def prepare(config: Config) -> Problem:
     styles = (open_picture(config, config.style.name, config.style.path), *blend)
     init = open_picture(config, None, config.init.path) if config.init.kind == "picture" else None
     check_sizes(config, content, styles)
+    masks = open_masks(config, content, styles)
     weights_file = weights.locate(config.weights.source, path_of(config.weights.path))
     compared = objective.from_config(config.objective, _extractor(config), config.style)
     status, layers = weights_file.stat(), up_to_deepest(compared.layers)
@@ -84,6 +88,7 @@ def prepare(config: Config) -> Problem:
     return Problem(
         content,
         styles,
+        masks,
         init,
         weights_file,
         network=network,
@@ -106,8 +111,13 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
         shape = content_shape(config, problem.content, share)
         photo = resized(config, problem.content, shape)
         content = jnp.asarray(coloring.to_begin_with(config.color, photo))
-        styles = [_recolored(config, style, style_shape(config, style, shape), photo) for style in problem.styles]
-        targets = objective.make_targets(problem.plain_network, content, styles, objective=problem.objective)
+        shapes = [style_shape(config, number, style, shape) for number, style in enumerate(problem.styles)]
+        styles = [_recolored(config, *each, photo) for each in zip(problem.styles, shapes, strict=True)]
+        targets = objective.make_targets(
+            problem.plain_network, content, styles, objective=problem.objective,
+            style_guides=guides_at(config, problem.masks.of_styles, shapes),
+            content_guides=guides_at(config, problem.masks.of_content, [shape] * len(styles)),
+        )  # fmt: skip
         yield Stage(index, steps, _optimizer(config, steps), photo, content, targets)
 
 
