@@ -14,7 +14,7 @@ LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
         "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
-        "statistics", "inits", "lbfgs", "optimizers",
+        "statistics", "inits", "parametrizations", "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales"},
     "loop": {"optimize", "checkpoint", "outputs"},

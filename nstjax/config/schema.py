@@ -138,8 +138,17 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
+class ParametrizationConfig:
+    """The numbers that the optimizer moves, of which the image is made."""
+
+    name: str = one_of("pixels", "laplacian", "fourier")
+    levels: int = within(5, 1, 16)  # of `laplacian`: halvings of the picture
+    decay: float = within(1.0, 0, 4)  # of `fourier`: amplitudes fall with frequency to this power
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer by name; learning rates are for pixels from 0 to 1."""
+    """An optimizer by name; learning rates are for pixels from 0 to 1, or for what `parametrization` makes of them."""
 
     name: str = one_of(
         "lbfgs", "adabelief", "adam", "adamw", "amsgrad", "lion", "nadam", "radam", "rmsprop", "sgd", "yogi"
@@ -201,6 +210,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    parametrization: ParametrizationConfig = field(default_factory=ParametrizationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

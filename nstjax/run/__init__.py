@@ -125,7 +125,8 @@ def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.Sta
         image = initial(config, problem, stage.content)
         return optimize.start(image, stage.optimizer.init(image))
     image = scales.enlarged(previous.result, *stage.content.shape[:2])
-    if config.optimizer.name in optimizers.RESTARTED:
+    # Moments of what is no image can't be enlarged like one.
+    if config.optimizer.name in optimizers.RESTARTED or config.parametrization.name != "pixels":
         return optimize.start(image, stage.optimizer.init(image))
     return optimize.start(image, scales.carried(previous.optimizer, previous.image.shape, image.shape))
 

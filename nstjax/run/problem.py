@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nstjax import convolution, files, images, inits, objective, optimizers, weights
+from nstjax import convolution, files, images, inits, objective, optimizers, parametrizations, weights
 from nstjax.config import Config
 from nstjax.features import Extract, extractor, up_to_deepest
 from nstjax.run.pictures import (
@@ -134,7 +134,8 @@ def learning_rates(config: Config, steps: int) -> np.ndarray:
 
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
-    return optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+    optimizer = optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+    return optimizers.parametrized(optimizer, parametrizations.create(**asdict(config.parametrization)))
 
 
 def _extractor(config: Config) -> Extract:
