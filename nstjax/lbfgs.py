@@ -14,11 +14,11 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nstjax.types import AnyImage, Scalar, Variable
+from nstjax.types import Scalar, Variable
 
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
 
-Decode = Callable[[Variable], AnyImage]
+Decode = Callable[[Variable], Float[Array, "..."]]
 
 _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 
@@ -75,7 +75,7 @@ def lbfgs(
     def rounded(x: Array) -> Array:
         return x.astype(jnp.bfloat16) if half_history else x
 
-    def first_step_size(gradient: Variable, pixels: AnyImage) -> Scalar:
+    def first_step_size(gradient: Variable, pixels: Float[Array, "..."]) -> Scalar:
         if first_step is not None:
             return first_step / (jnp.sqrt(jnp.mean(pixels**2)) + _TINY)
         # t = min(1, 1 / |g|_1), where the gradient for pixels from 0 to r is g / r.

@@ -15,6 +15,8 @@ from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
 from nstjax.outputs import MANIFEST
 
+_OTHERS = {"init": "init", "content.keep": "keep"}  # pictures that not every run has: their settings and names
+
 
 class Input(NamedTuple):
     """A file that a run was made from."""
@@ -61,8 +63,8 @@ def _inputs(manifest: Mapping[str, Any]) -> Iterator[Input]:
     """The pictures and weights that a manifest names."""
     pictures = manifest["pictures"]
     blend = {f"style.blend[{i}]": each for i, each in enumerate(pictures["style"][1:])}
-    init = {"init": pictures["init"]} if "init" in pictures else {}
-    named = {"content": pictures["content"], "style": pictures["style"][0], **blend, **init}
+    others = {key: pictures[name] for key, name in _OTHERS.items() if name in pictures}
+    named = {"content": pictures["content"], "style": pictures["style"][0], **blend, **others}
     for name, facts in {**named, "weights": manifest["weights"]}.items():
         yield Input(name, Path(facts["path"]), str(facts["sha256"]))
 
@@ -112,7 +114,7 @@ def _with_files(config: Config, found: Mapping[str, Path]) -> Config:
     blend = tuple(path[f"style.blend[{i}]"] for i in range(len(config.style.blend)))
     return replace(
         config,
-        content=replace(config.content, path=path["content"]),
+        content=replace(config.content, path=path["content"], keep=path.get("content.keep", config.content.keep)),
         style=replace(config.style, path=path["style"], blend=blend),
         init=replace(config.init, path=path.get("init", config.init.path)),
         weights=replace(config.weights, path=path["weights"]),

@@ -45,6 +45,13 @@ class PictureConfig:
 
 
 @dataclass(frozen=True)
+class ContentConfig(PictureConfig):
+    """The photograph, and what of it stays."""
+
+    keep: str | None = None  # a mask, of any size and the photograph's shape: white stays, black is painted
+
+
+@dataclass(frozen=True)
 class StyleConfig(PictureConfig):
     """The style picture, and further ones to blend with it."""
 
@@ -197,7 +204,7 @@ class Config:
     """One run, whole."""
 
     preset: str = "default"  # the name of the preset that the other values came from
-    content: PictureConfig = field(default_factory=PictureConfig)
+    content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     size: int = within(512, 16, MAX_SIZE)
     seed: int = within(0, 0, 2**32 - 1)

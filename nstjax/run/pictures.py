@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
 
 from nstjax import assets, images
 from nstjax.config import MAX_SIZE, Config
@@ -32,7 +34,7 @@ class Source(NamedTuple):
 def check_inputs(config: Config, folder: Path) -> None:
     """Refuses a picture that the run would remove before it reads it: what an earlier one left in the same folder."""
     own = folder.resolve()
-    for text in (config.content.path, config.style.path, *config.style.blend, config.init.path):
+    for text in (config.content.path, config.style.path, *config.style.blend, config.init.path, config.content.keep):
         real = Path(os.path.realpath(path_of(text) or ""))
         if real == own / RESULT or real.parent == own / "previews":
             raise UserError(f"{text} is of an earlier run in this run's folder; choose another hydra.run.dir")
@@ -43,6 +45,21 @@ def open_picture(config: Config, name: str | None, path: str | None) -> Source:
         raise UserError("a picture has neither a name nor a path; give content or style, =NAME or .path=FILE")
     file = path_of(path) or assets.resolve(name or "")
     return Source(file, images.load(file, config.background))
+
+
+def open_mask(key: str, path: str, of: Source) -> Source:
+    """A mask for a picture, from the setting `key`; what is transparent in it is black.
+
+    Raises:
+        UserError: it isn't the picture's shape, to within one of its own pixels.
+    """
+    file = Path(os.path.expanduser(path))
+    mask = Source(file, images.load(file, background=(0, 0, 0)))
+    (height, width), (of_height, of_width) = _sides(mask), _sides(of)
+    if min(abs(height - of_height * width / of_width), abs(width - of_width * height / of_height)) > 1:
+        shapes = f"{width}x{height} pixels, not of the shape of {of.path} with {of_width}x{of_height}"
+        raise UserError(f"{key}={path} is {shapes}; give a mask that is, of any size")
+    return mask
 
 
 def open_name_or_path(config: Config, text: str) -> Source:
@@ -79,6 +96,16 @@ def resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
     return jnp.asarray(
         images.resize(source.picture.pixels, height, width, resample=sizing.resample, space=sizing.space)
     )
+
+
+def resized_mask(mask: Source, shape: tuple[int, ...]) -> Float[Array, "h w"]:
+    """The mask's gray, of a size that is a picture's; averaged, so that its edges stay edges, however soft.
+
+    In steps of 16 bits, because averages of white aren't quite white otherwise.
+    """
+    height, width = shape
+    gray = images.resize(mask.picture.pixels, height, width).mean(2)
+    return jnp.asarray(np.rint(gray * 65535) / 65535, jnp.float32)
 
 
 def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:

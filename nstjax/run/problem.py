@@ -8,18 +8,22 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from nstjax import convolution, files, images, inits, objective, optimizers, parametrizations, weights
 from nstjax.config import Config
+from nstjax.errors import UserError
 from nstjax.features import Extract, extractor, up_to_deepest
 from nstjax.run.pictures import (
     Source,
     check_sizes,
     content_shape,
+    open_mask,
     open_name_or_path,
     open_picture,
     path_of,
     resized,
+    resized_mask,
     style_shape,
 )
 from nstjax.types import Image, Network
@@ -31,6 +35,7 @@ class Problem(NamedTuple):
     content: Source
     styles: tuple[Source, ...]
     init: Source | None
+    keep: Source | None
     weights_file: Path
     network: Network
     objective: objective.Objective
@@ -46,18 +51,24 @@ class Problem(NamedTuple):
         pictures = {"content": self.content.facts(), "style": [style.facts() for style in self.styles]}
         if self.init:
             pictures["init"] = self.init.facts()
+        if self.keep:
+            pictures["keep"] = self.keep.facts()
         path = self.weights_file
         weights = {"path": str(path.absolute()), "sha256": files.sha256(path), "bytes": path.stat().st_size}
         return {"pictures": pictures, "weights": weights}
 
 
 class Stage(NamedTuple):
-    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets."""
+    """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets.
+
+    `keep` is how much of each of the content's pixels stays, from 0 to 1; None: nothing does.
+    """
 
     number: int
     steps: int
     optimizer: optimizers.Optimizer
     content: Image
+    keep: Float[Array, "h w"] | None
     targets: objective.Targets
 
 
@@ -68,6 +79,7 @@ def prepare(config: Config) -> Problem:
     blend = (open_name_or_path(config, text) for text in config.style.blend)
     styles = (open_picture(config, config.style.name, config.style.path), *blend)
     init = open_picture(config, None, config.init.path) if config.init.kind == "picture" else None
+    keep = _keep(config, content)
     check_sizes(config, content, styles)
     weights_file = weights.locate(config.weights.source, path_of(config.weights.path))
     compared = objective.from_config(config.objective, _extractor(config), config.style)
@@ -78,11 +90,24 @@ def prepare(config: Config) -> Problem:
         content,
         styles,
         init,
+        keep,
         weights_file,
         network=network,
         objective=compared,
         weights=objective.weights_from_config(config.objective, config.style),
     )
+
+
+def _keep(config: Config, content: Source) -> Source | None:
+    """The mask of what stays of the content."""
+    if config.content.keep is None:
+        return None
+    mask = open_mask("content.keep", config.content.keep, content)
+    if mask.picture.pixels.min() == 1:
+        raise UserError(
+            f"content.keep={config.content.keep} is all white, and keeps everything; paint some of it black"
+        )
+    return mask
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep have one network
@@ -100,7 +125,8 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
         content = resized(config, problem.content, shape)
         styles = [resized(config, style, style_shape(config, style, shape)) for style in problem.styles]
         targets = objective.make_targets(problem.plain_network, content, styles, objective=problem.objective)
-        yield Stage(index, steps, _optimizer(config, steps), content, targets)
+        keep = resized_mask(problem.keep, shape) if problem.keep else None
+        yield Stage(index, steps, _optimizer(config, steps), content, keep, targets)
 
 
 def initial(config: Config, problem: Problem, content: Image) -> Image:
