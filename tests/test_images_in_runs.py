@@ -14,6 +14,7 @@ from small_runs import SMALL, in_process, manifest, picture
 
 from nstjax import images, train
 from nstjax.cli import main, quote
+from nstjax.run.pictures import Source, resized_mask
 
 TINY = (*SMALL, "size=32", "schedule.steps=[0]")
 Command = Callable[..., tuple[int, str]]
@@ -187,6 +188,17 @@ def test_soft_edges_of_a_mask_are_mixtures(command: Command, tmp_path: Path) -> 
         images.load(Path("run/result.png")).pixels, share * photo + (1 - share) * begun, atol=1 / 255
     )
     assert manifest(Path("run"))["pictures"]["keep"]["path"] == str(tmp_path / "mask.png")
+
+
+def test_white_stays_quite_white_at_any_size(tmp_path: Path) -> None:
+    """One, not almost, so that what is kept is kept to the bit; for whatever the run resizes pictures with."""
+    levels = np.where(np.arange(300) < 200, 255, np.arange(300) % 256).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(levels, (300, 300))).save(tmp_path / "mask.png")
+    source = Source(tmp_path / "mask.png", images.load(tmp_path / "mask.png"))
+    for size in (*range(16, 100), 299, 300, 301, 777):
+        resized = np.asarray(resized_mask(source, (size, size)))
+        assert (resized[:, : size // 2] == 1).all()
+        assert resized.min() >= 0 and resized.max() == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from nstjax import assets, images
@@ -99,13 +98,9 @@ def resized(config: Config, source: Source, shape: tuple[int, ...]) -> Image:
 
 
 def resized_mask(mask: Source, shape: tuple[int, ...]) -> Float[Array, "h w"]:
-    """The mask's gray, of a size that is a picture's; averaged, so that its edges stay edges, however soft.
-
-    In steps of 16 bits, because averages of white aren't quite white otherwise.
-    """
+    """The mask's gray, of a size that is a picture's; averaged, so that edges don't ring, and white stays 1."""
     height, width = shape
-    gray = images.resize(mask.picture.pixels, height, width).mean(2)
-    return jnp.asarray(np.rint(gray * 65535) / 65535, jnp.float32)
+    return jnp.asarray(images.resize(mask.picture.pixels, height, width).mean(2))
 
 
 def check_sizes(config: Config, content: Source, styles: Sequence[Source]) -> None:
