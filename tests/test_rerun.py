@@ -97,7 +97,7 @@ def test_the_manifest_holds_absolute_paths(original):
         facts["pictures"]["keep"],
         facts["weights"],
     ]
-    assert [Path(each["path"]).is_file() and Path(each["path"]).is_absolute() for each in inputs] == [True] * 6
+    assert [Path(each["path"]).is_file() and Path(each["path"]).is_absolute() for each in inputs] == [True] * 7
 
 
 def test_a_kept_rerun_is_a_run_of_its_own(folder, tmp_path):
