@@ -37,6 +37,12 @@ def statistics(key: PRNGKeyArray, like: Image, style: Image) -> Image:
     return jnp.clip(drawn, 0, 1)
 
 
+def kept(image: Image, content: Image, mask: Float[Array, "h w"]) -> Image:
+    """The content where the mask is 1, the image where it is 0, and in between a mixture of the two."""
+    share = mask[..., None]
+    return share * content + (1 - share) * image
+
+
 def initial(
     kind: str,
     key: PRNGKeyArray,

@@ -4,6 +4,7 @@ Style transfer's published results come from this recursion (Nocedal & Wright 20
 Optax's own `lbfgs` is another method: its line search spends several evaluations a step.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -13,9 +14,11 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from nstjax.types import Image, Scalar
+from nstjax.types import Scalar, Variable
 
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
+
+Decode = Callable[[Variable], Float[Array, "..."]]
 
 _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 
@@ -23,8 +26,8 @@ _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 class Pairs(NamedTuple):
     """The last m steps s and changes of gradient y, in rings; `pushed` counts all that ever were."""
 
-    steps: Float[Array, "m h w 3"]
-    changes: Float[Array, "m h w 3"]
+    steps: Float[Array, "m *v"]
+    changes: Float[Array, "m *v"]
     inverse_curvatures: Float[Array, "m"]  # 1 / (y . s)
     pushed: Int[Array, ""]
 
@@ -33,8 +36,8 @@ class Accepted(NamedTuple):
     """The last accepted point: its loss and gradient, and the step that was taken from there."""
 
     value: Scalar
-    gradient: Image
-    direction: Image
+    gradient: Variable
+    direction: Variable
     step_size: Scalar
 
 
@@ -55,12 +58,15 @@ def lbfgs(
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
 
+    `decode` makes pixels of what has the variable's shape: the image itself, unless it is parametrized.
+
     Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, a shorter step is tried instead; and there
     are no stopping tolerances.
 
     Args:
         memory: pairs to remember; each costs two images.
-        first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1.
+        first_step: root mean square of the first step, pixels from 0 to 1. None: the published rule, |step|_1 <= 1,
+            which counts the variable's own numbers.
         pixel_range: the published rule counts pixels from 0 to this.
         max_increase: a loss, never negative, beyond this multiple of the last accepted one is a jump.
         half_history: keeps the pairs as bfloat16, in half of their memory.
@@ -69,21 +75,22 @@ def lbfgs(
     def rounded(x: Array) -> Array:
         return x.astype(jnp.bfloat16) if half_history else x
 
-    def first_step_size(gradient: Image, direction: Image) -> Scalar:
+    def first_step_size(gradient: Variable, pixels: Float[Array, "..."]) -> Scalar:
         if first_step is not None:
-            return first_step / (jnp.sqrt(jnp.mean(direction**2)) + _TINY)
+            return first_step / (jnp.sqrt(jnp.mean(pixels**2)) + _TINY)
         # t = min(1, 1 / |g|_1), where the gradient for pixels from 0 to r is g / r.
         return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY))
 
-    def init(image: Image) -> LbfgsState:
-        ring, zeros = rounded(jnp.zeros((memory, *image.shape))), jnp.zeros_like(image)
+    def init(variable: Variable) -> LbfgsState:
+        ring, zeros = rounded(jnp.zeros((memory, *variable.shape))), jnp.zeros_like(variable)
         pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
         nowhere = Accepted(jnp.float32(jnp.inf), zeros, zeros.copy(), jnp.float32(0))
         return LbfgsState(pairs, jnp.float32(1 / pixel_range**2), nowhere)  # H0 = 1 for pixels from 0 to pixel_range
 
     def update(
-        gradient: Image, state: LbfgsState, image: Image | None = None, *, value: Scalar, learning_rate: Scalar
-    ) -> tuple[Image, LbfgsState]:
+        gradient: Variable, state: LbfgsState, variable: Variable | None = None, *,
+        value: Scalar, learning_rate: Scalar, decode: Decode = lambda variable: variable,
+    ) -> tuple[Variable, LbfgsState]:  # fmt: skip
         last = state.accepted
         jumped = ~(value <= max_increase * last.value)  # also when it isn't a number
         step, change = rounded(last.step_size * last.direction), rounded(gradient - last.gradient)
@@ -95,7 +102,7 @@ def lbfgs(
         direction = descent_direction(gradient, pairs, scale)
         # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
         unknown = jnp.isinf(last.value) if first_step is None else pairs.pushed == 0
-        step_size = jnp.where(unknown, first_step_size(gradient, direction), 1.0)
+        step_size = jnp.where(unknown, first_step_size(gradient, decode(direction)), 1.0)
         onward = Accepted(value, gradient, direction, step_size * learning_rate)
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)
@@ -105,19 +112,19 @@ def lbfgs(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
+def descent_direction(gradient: Variable, pairs: Pairs, scale: Scalar) -> Variable:
     """-H g by the two-loop recursion over the remembered pairs. Source: Nocedal & Wright (2006), algorithm 7.4."""
     steps, changes, inverse_curvatures, pushed = pairs
     memory = len(inverse_curvatures)
     stored = jnp.minimum(pushed, memory)
 
-    def newest_to_oldest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
+    def newest_to_oldest(j: Array, carry: tuple[Variable, Array]) -> tuple[Variable, Array]:
         q, alphas = carry
         i = (pushed - 1 - j) % memory
         alpha = inverse_curvatures[i] * _dot(steps[i], q)
         return q - alpha * changes[i], alphas.at[i].set(alpha)
 
-    def oldest_to_newest(j: Array, carry: tuple[Image, Array]) -> tuple[Image, Array]:
+    def oldest_to_newest(j: Array, carry: tuple[Variable, Array]) -> tuple[Variable, Array]:
         r, alphas = carry
         i = (pushed - stored + j) % memory
         beta = inverse_curvatures[i] * _dot(changes[i], r)
@@ -127,7 +134,7 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
     return lax.fori_loop(0, stored, oldest_to_newest, (q * scale, alphas))[0]
 
 
-def _dot(a: Image, b: Image) -> Scalar:
+def _dot(a: Variable, b: Variable) -> Scalar:
     return jnp.vdot(a, b, precision="highest", preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
 
 
@@ -137,7 +144,7 @@ def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:
     return jnp.clip(jnp.where(jnp.isfinite(share), share, 0), 1e-3, 0.5)
 
 
-def _remember(pairs: Pairs, step: Image, change: Image, curvature: Scalar, useful: Array) -> Pairs:
+def _remember(pairs: Pairs, step: Variable, change: Variable, curvature: Scalar, useful: Array) -> Pairs:
     i = pairs.pushed % len(pairs.inverse_curvatures)
 
     def put(ring: Array, new: Array) -> Array:

@@ -57,6 +57,7 @@ def advance(
     num_evaluations: Int[Array, ""] | int,
     average: Scalar,
     key: PRNGKeyArray,
+    keep: Float[Array, "h w"] | None = None,
     *,
     objective: Objective,
     optimizer: Optimizer,
@@ -70,6 +71,7 @@ def advance(
         learning_rates: of each evaluation's step; their length n is the most that can be run.
         average: decay of the iterates' exponential moving average (bias corrected); 0: `result` is the best iterate.
         key: of what terms draw at random, anew at every evaluation.
+        keep: how much of each pixel stays as it is, from 0 to 1.
     """
     loss = jax.value_and_grad(partial(evaluate, objective=objective), has_aux=True)
 
@@ -78,7 +80,7 @@ def advance(
         image = state.image + state.pending
         (total, terms), gradient = loss(image, network, targets, weights, jax.random.fold_in(key, state.evaluations))
         pending, optimizer_state = optimizer.update(
-            gradient, state.optimizer, image, value=total, learning_rate=learning_rates[k]
+            _freed(gradient, keep), state.optimizer, image, value=total, learning_rate=learning_rates[k]
         )
         evaluations = state.evaluations + 1
         share = _share(average, jnp.float32(evaluations), total < state.lowest)
@@ -86,11 +88,16 @@ def advance(
         result = jnp.where(jnp.isfinite(total), mixed, state.result)  # what has gone astray never gets into the picture
         lowest = jnp.fmin(total, state.lowest)
         records = {name: records[name].at[k].set(value) for name, value in {"total": total, **terms}.items()}
-        return State(image, pending, optimizer_state, result, lowest, evaluations), records
+        return State(image, _freed(pending, keep), optimizer_state, result, lowest, evaluations), records
 
     names = ("total", *(term.name for term in objective.terms))
     records = {name: jnp.zeros_like(learning_rates) for name in names}
     return lax.fori_loop(0, num_evaluations, evaluation, (state, records))
+
+
+def _freed(change: Image, keep: Float[Array, "h w"] | None) -> Image:
+    """What of a change remains when some of each pixel stays."""
+    return change if keep is None else (1 - keep)[..., None] * change
 
 
 def _share(average: Scalar, evaluations: Scalar, better: Array) -> Scalar:
@@ -111,6 +118,7 @@ def optimize(
     objective: Objective,
     optimizer: Optimizer,
     key: PRNGKeyArray | None = None,
+    keep: Float[Array, "h w"] | None = None,
     average: float = 0.0,
     pause_every: int = 0,
     done: int = 0,
@@ -128,7 +136,7 @@ def optimize(
         length = min(length, num_evaluations - done, _until_pause(done, pause_every))
         began = time.perf_counter()
         state, records = advance(
-            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average, key,
+            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average, key, keep,
             objective=objective, optimizer=optimizer,
         )  # fmt: skip
         yield state, {name: np.asarray(values)[:length] for name, values in records.items()}

@@ -1,22 +1,25 @@
 """Optimizers by name. Each is an Optax transformation with one form of call, whatever its method:
 
-    updates, state = optimizer.update(gradient, state, image, value=loss, learning_rate=rate)
+    updates, state = optimizer.update(gradient, state, variable, value=loss, learning_rate=rate)
 
+The variable is the image, or what a parametrization makes of it.
 The learning rate is an argument, not a part of the optimizer, so that a sweep over it, or a schedule, compiles once.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from nstjax.errors import UserError, shown
 from nstjax.lbfgs import lbfgs
-from nstjax.types import Image, Scalar
+from nstjax.parametrizations import Parametrization
+from nstjax.types import Image, Scalar, Variable
 
 Optimizer: TypeAlias = optax.GradientTransformationExtraArgs
 Factory = Callable[..., Optimizer]
@@ -29,9 +32,15 @@ def first_order(factory: Callable[..., optax.GradientTransformation]) -> Factory
         inner = factory(learning_rate=1.0, **parameters)
 
         def update(
-            gradient: Image, state: Any, image: Image | None = None, *, value: Scalar, learning_rate: Scalar
-        ) -> tuple[Image, Any]:
-            updates, state = inner.update(gradient, state, image)
+            gradient: Variable,
+            state: Any,
+            variable: Variable | None = None,
+            *,
+            value: Scalar,
+            learning_rate: Scalar,
+            **_: Any,
+        ) -> tuple[Variable, Any]:
+            updates, state = inner.update(gradient, state, variable)
             return learning_rate * updates, state
 
         return Optimizer(inner.init, update)
@@ -119,6 +128,30 @@ def _check(key: str, value: Any, default: Any) -> None:
 @lru_cache
 def _create(name: str, parameters: tuple[tuple[str, Any], ...]) -> Optimizer:
     return OPTIMIZERS[name](**dict(parameters))
+
+
+@lru_cache
+def parametrized(inner: Optimizer, parametrization: Parametrization) -> Optimizer:
+    """An optimizer of the image that moves what a parametrization makes of it.
+
+    Since that is linear, the variable itself needs no keeping: the gradient is pulled back to it, and the inner
+    optimizer's step pushed forward to pixels. So whoever holds the image sees an optimizer like any other.
+    """
+
+    def init(image: Image) -> Any:
+        return inner.init(parametrization.encode(image))
+
+    def update(gradient: Image, state: Any, image: Image, *, value: Scalar, learning_rate: Scalar) -> tuple[Image, Any]:
+        height, width, _ = image.shape
+        decode = partial(parametrization.decode, height=height, width=width)
+        variable = parametrization.encode(image)  # of which only weight decay sees more than the shape
+        (pulled_back,) = jax.linear_transpose(decode, variable)(gradient)
+        step, state = inner.update(
+            pulled_back, state, variable, value=value, learning_rate=learning_rate, decode=decode
+        )
+        return decode(step), state
+
+    return Optimizer(init, update)
 
 
 DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {

@@ -62,7 +62,7 @@ def _inputs(manifest: Mapping[str, Any]) -> Iterator[Input]:
     pictures = manifest["pictures"]
     blend = {f"style.blend[{i}]": each for i, each in enumerate(pictures["style"][1:])}
     init = {"init": pictures["init"]} if "init" in pictures else {}
-    masks = {key: facts for key, facts in pictures.items() if key.startswith("style.")}
+    masks = {key: facts for key, facts in pictures.items() if key.startswith(("style.", "content."))}
     named = {"content": pictures["content"], "style": pictures["style"][0], **blend, **init, **masks}
     for name, facts in {**named, "weights": manifest["weights"]}.items():
         yield Input(name, Path(facts["path"]), str(facts["sha256"]))
@@ -114,7 +114,7 @@ def _with_files(config: Config, found: Mapping[str, Path]) -> Config:
     blend = tuple(path[f"style.blend[{i}]"] for i in range(len(config.style.blend)))
     return replace(
         config,
-        content=replace(config.content, path=path["content"]),
+        content=replace(config.content, path=path["content"], keep=path.get("content.keep")),
         style=replace(
             config.style,
             path=path["style"],

@@ -40,10 +40,10 @@ def small(*overrides: str) -> Config:
     return compose([*SMALL, *overrides])
 
 
-def picture(path: Path, seed: int = 0) -> Path:
-    """Writes soft blotches that become HEIGHT x WIDTH at size=48, well inside the range of pixels."""
-    blotches = np.random.default_rng(seed).uniform(0.3, 0.7, (8, 7, 3)).astype(np.float32)
-    images.save(path, images.resize(blotches, 2 * HEIGHT, 2 * WIDTH))
+def picture(path: Path, seed: int = 0, *, gray: bool = False) -> Path:
+    """Writes soft blotches that become HEIGHT x WIDTH at size=48, well inside the range of pixels; gray for a mask."""
+    blotches = np.random.default_rng(seed).uniform(0.3, 0.7, (8, 7, 1 if gray else 3)).astype(np.float32)
+    images.save(path, images.resize(np.repeat(blotches, 3 // blotches.shape[2], 2), 2 * HEIGHT, 2 * WIDTH))
     return path
 
 

@@ -14,7 +14,7 @@ LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
         "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
-        "color", "guides", "statistics", "inits", "lbfgs", "optimizers",
+        "color", "guides", "parametrizations", "statistics", "inits", "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales"},
     "loop": {"optimize", "checkpoint", "outputs"},

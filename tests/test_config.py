@@ -165,7 +165,7 @@ def test_every_value_arrives_where_it_was_given(values):
 
 
 def test_there_is_a_group_for_every_choice_of_files():
-    assert set(GROUPS) == {"color", "content", "init", "optimizer", "preset", "schedule", "style"}
+    assert set(GROUPS) == {"color", "content", "init", "optimizer", "parametrization", "preset", "schedule", "style"}
 
 
 @pytest.mark.parametrize("option", OPTIONS)

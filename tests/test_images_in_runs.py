@@ -14,6 +14,7 @@ from small_runs import SMALL, in_process, manifest, picture
 
 from nstjax import images, train
 from nstjax.cli import main, quote
+from nstjax.run.regions import Mask
 
 TINY = (*SMALL, "size=32", "schedule.steps=[0]")
 Command = Callable[..., tuple[int, str]]
@@ -123,7 +124,7 @@ def test_an_output_behind_a_link(blocks: Path, command: Command) -> None:
     assert Path("link.png").is_symlink() and images.load(Path("disk/new.png")).pixels.shape == (20, 32, 3)
 
 
-@pytest.mark.parametrize("key", ["content.path", "style.path", "init=picture init.path", "style.blend"])
+@pytest.mark.parametrize("key", ["content.path", "style.path", "init=picture init.path", "style.blend", "content.keep"])
 @pytest.mark.parametrize("name", ["run/result.png", "run/previews/scale0_step00000.png", "link.png"])
 def test_a_run_removes_no_picture_that_it_is_to_read(blocks: Path, command: Command, key: str, name: str) -> None:
     Path("run/previews").mkdir(parents=True)
@@ -141,6 +142,90 @@ def test_a_run_removes_no_picture_that_it_is_to_read(blocks: Path, command: Comm
 def test_a_picture_of_the_users_own_may_lie_in_the_folder_of_the_run(blocks: Path, command: Command) -> None:
     assert command("content.path=blocks.png", "hydra.run.dir=.")[0] == 0
     assert blocks.exists() and Path("result.png").exists()
+
+
+KEEP = "content.keep=mask.png"
+
+
+def mask(levels: np.ndarray) -> str:
+    """Writes a mask, of levels from 0 to 255; returns the setting that keeps what it shows."""
+    Image.fromarray(np.asarray(levels, np.uint8)).save("mask.png")
+    return KEEP
+
+
+def band(height: int, width: int) -> np.ndarray:
+    """White on the left, black on the right, and soft in between."""
+    return np.broadcast_to(np.clip(np.linspace(2.5, -1.5, width), 0, 1) * 255, (height, width))
+
+
+@pytest.mark.parametrize("parametrization", ["pixels", "laplacian", "fourier"])
+def test_what_is_white_in_the_mask_stays_the_photograph(parametrization: str, command: Command, tmp_path: Path) -> None:
+    """To the last of 8 bits, in every picture of every scale, whatever the run begins with."""
+    photo = images.load(picture(tmp_path / "photo.png")).pixels
+    Path("style.png").write_bytes(picture(tmp_path / "other.png", seed=1).read_bytes())
+    run = ("content.path=photo.png", "style.path=style.png", "hydra.run.dir=run", "init=noise", "preview_every=1")
+    how = (f"parametrization={parametrization}", "schedule.scales=[0.75,1]", "schedule.steps=[2,3]")
+    code, said = command(*run, *how, "size=48", mask(band(96, 82)))
+    assert code == 0, said
+    white = slice(0, 13)  # columns, as far as no pixel of the mask has a part in them that isn't
+    content = images.resize(photo, 48, 41, resample="lanczos", space="linear")
+    for name in ("result.png", "previews/scale1_step00000.png", "previews/scale1_step00003.png"):
+        painted = images.load(Path("run", name)).pixels
+        np.testing.assert_array_equal(painted[:, white], images.quantize(content)[:, white] / np.float32(255))
+    assert np.abs(painted - content)[:, -10:].mean() > 0.02
+
+
+def test_soft_edges_of_a_mask_are_mixtures(command: Command, tmp_path: Path) -> None:
+    """Of the photograph and what the run begins with, before any step; what is transparent in it is black."""
+    picture(tmp_path / "photo.png"), picture(tmp_path / "start.png", seed=1)
+    photo, begun = (images.resize(images.load(Path(name)).pixels, 32, 27) for name in ("photo.png", "start.png"))
+    levels = np.stack([band(32, 27).astype(np.uint8), np.full((32, 27), 255)], 2)
+    levels[:16, :, 1] = 0
+    run = ("content.path=photo.png", "init=picture", "init.path=start.png", "sizing.resample=bilinear")
+    assert command(*run, "sizing.space=srgb", "hydra.run.dir=run", mask(levels))[0] == 0
+    share = np.where(levels[..., 1] > 0, levels[..., 0], 0)[..., None] / 255
+    np.testing.assert_allclose(
+        images.load(Path("run/result.png")).pixels, share * photo + (1 - share) * begun, atol=1 / 255
+    )
+    assert manifest(Path("run"))["pictures"]["content.keep"]["path"] == str(tmp_path / "mask.png")
+
+
+def test_white_stays_quite_white_at_any_size(tmp_path: Path) -> None:
+    """One, not almost, so that what is kept is kept to the bit; for whatever the run resizes pictures with."""
+    levels = np.where(np.arange(300) < 200, 255, np.arange(300) % 256).astype(np.uint8)
+    Image.fromarray(np.broadcast_to(levels, (300, 300))).save(tmp_path / "mask.png")
+    whole = Mask("content.keep", "mask.png", images.load_mask(tmp_path / "mask.png").pixels.mean(2), None)
+    for size in (*range(16, 100), 299, 300, 301, 777):
+        resized = whole.resized(size, size)
+        assert (resized[:, : size // 2] == 1).all()
+        assert resized.min() >= 0 and resized.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (
+            band(30, 30),
+            "mask.png: the mask has 30x30 pixels, but photo.png 82x96; make it as large, or of the same shape",
+        ),
+        (np.full((96, 82), 255), f"{KEEP} is all white, and keeps everything; paint some of it black"),
+        (band(8, 7), "mask.png: 7x8 pixels, both sides need at least 16; give a larger picture"),
+    ],
+    ids=["shape", "white", "tiny"],
+)
+def test_a_mask_that_makes_no_sense_is_refused(levels: np.ndarray, said: str, command: Command, tmp_path: Path) -> None:
+    picture(tmp_path / "photo.png")
+    code, lines = command("content.path=photo.png", "hydra.run.dir=run", mask(levels))
+    assert (code, lines) == (2, f"nstjax.train: {said}\n")
+
+
+@pytest.mark.parametrize("shape", [(48, 41), (24, 21), (24, 20), (200, 171)])
+def test_a_mask_of_the_photographs_shape_may_have_any_size(
+    shape: tuple[int, int], command: Command, tmp_path: Path
+) -> None:
+    """Rounded to whole pixels either way."""
+    picture(tmp_path / "photo.png")
+    assert command("content.path=photo.png", "hydra.run.dir=run", mask(band(*shape)))[0] == 0
 
 
 EXTREMES = {"black": (0, (16, 16)), "white": (255, (16, 16)), "gray": (128, (40, 64)), "wide": (255, (16, 640))}

@@ -69,3 +69,12 @@ def test_statistics_are_the_styles_in_each_channel():
 def test_statistics_are_clipped_to_what_a_picture_can_hold():
     drawn = inits.statistics(jax.random.key(0), jnp.zeros((50, 50, 3)), jnp.round(picture(2, 50, 50)))
     assert (drawn.min(), drawn.max()) == (0, 1)
+
+
+def test_what_is_kept_is_the_contents_to_the_bit_and_soft_edges_are_mixtures():
+    image, content = picture(2), picture(1)
+    mask = jnp.zeros((6, 5)).at[0].set(1.0).at[1].set(0.25)
+    mixed = inits.kept(image, content, mask)
+    np.testing.assert_array_equal(mixed[0], content[0])
+    np.testing.assert_allclose(mixed[1], 0.25 * content[1] + 0.75 * image[1], rtol=1e-6)
+    np.testing.assert_array_equal(mixed[2:], image[2:])

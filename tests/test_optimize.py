@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_runs import gram_term
 
-from nstjax import optimize, optimizers
+from nstjax import inits, optimize, optimizers
 from nstjax.objective import ContentTerm, Objective, TotalVariationTerm, evaluate, make_targets
 from nstjax.types import Network, Preprocessing
 
@@ -53,11 +53,11 @@ def start(optimizer, image=None):
     return optimize.start(image, optimizer.init(image))
 
 
-def advanced(state, rates, count, *, optimizer=ADAM, average=0.0):
+def advanced(state, rates, count, *, optimizer=ADAM, average=0.0, keep=None):
     """`optimize.advance` on the toy problem."""
     rates = np.pad(np.float32(rates), (0, 150 - len(rates)))
     return optimize.advance(
-        state, NETWORK, targets(), WEIGHTS, rates, count, average, KEY, objective=OBJECTIVE, optimizer=optimizer
+        state, NETWORK, targets(), WEIGHTS, rates, count, average, KEY, keep, objective=OBJECTIVE, optimizer=optimizer
     )
 
 
@@ -144,6 +144,43 @@ def test_what_goes_astray_never_gets_into_the_result(average, astray):
     _, results, records = optimized([0.1, 0.1, 0.1, astray, 0.1, 0.1], average=average, pause_every=3)
     assert not np.isfinite(records[-1]["total"]).all()
     np.testing.assert_array_equal(results[-1], results[1])
+
+
+KEEP = jnp.zeros(SHAPE[:2]).at[:, :2].set(1.0).at[:, 2:4].set(0.25)  # a quarter of two columns, all of two others
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, LBFGS, optimizers.create("adamw", {"weight_decay": 1.0}, 100)])
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_what_is_kept_stays_to_the_bit(optimizer, average):
+    state, _ = advanced(start(optimizer), np.full(20, 0.1), 20, optimizer=optimizer, average=average, keep=KEEP)
+    for image in (state.image, state.result):
+        np.testing.assert_array_equal(image[:, :2], picture(0)[:, :2])
+    assert np.abs(state.image[:, 4:] - picture(0)[:, 4:]).max(2).min() > 0
+    for moments in jax.tree.leaves(state.optimizer):
+        if moments.shape[-3:] == SHAPE:  # of gradients, and steps
+            assert not moments[..., :2, :].any()
+
+
+def test_what_is_kept_in_part_is_moved_as_its_own_gradient_says():
+    """The image is keep * photo + (1 - keep) * x, and gradient descent moves x, by (1 - keep) times its gradient."""
+    state, _ = advanced(start(SGD), [0.5, 0.5], 2, optimizer=SGD, keep=KEEP)
+    gradient = jax.grad(lambda image: loss_of(image)["total"])(picture(0))
+    photo, x = picture(3), picture(4)
+    np.testing.assert_allclose(state.image, picture(0) - 0.5 * (1 - KEEP)[..., None] ** 2 * gradient, atol=1e-6)
+
+    def painted(x):
+        return inits.kept(x, photo, KEEP)
+
+    by_definition = jax.grad(lambda x: loss_of(painted(x))["total"])(x)
+    step, _ = advanced(start(SGD, painted(x)), [0.5, 0.5], 2, optimizer=SGD, keep=KEEP)
+    np.testing.assert_allclose(step.image, painted(x - 0.5 * by_definition), atol=1e-6)
+
+
+def test_keeping_nothing_changes_nothing():
+    """Neither a mask that is black, nor none."""
+    masked, _ = advanced(start(LBFGS), np.ones(9), 9, optimizer=LBFGS, keep=jnp.zeros(SHAPE[:2]))
+    bare, _ = advanced(start(LBFGS), np.ones(9), 9, optimizer=LBFGS)
+    np.testing.assert_allclose(masked.image, bare.image, atol=1e-5)
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 64, 65, 150])

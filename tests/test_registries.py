@@ -6,7 +6,19 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nstjax import color, features, guides, inits, layers, losses, objective, optimizers, statistics, weights
+from nstjax import (
+    color,
+    features,
+    guides,
+    inits,
+    layers,
+    losses,
+    objective,
+    optimizers,
+    parametrizations,
+    statistics,
+    weights,
+)
 from nstjax.config import schema
 
 
@@ -19,6 +31,7 @@ def names(group, key):
     [
         (schema.OptimizerConfig, "name", optimizers.OPTIMIZERS),
         (schema.OptimizerConfig, "decay", optimizers.DECAYS),
+        (schema.ParametrizationConfig, "name", parametrizations.PARAMETRIZATIONS),
         (schema.NetworkConfig, "pooling", features.POOLINGS),
         (schema.LayersConfig, "layers", layers.CHANNELS),
         (schema.LayersConfig, "reduction", losses.REDUCTIONS),

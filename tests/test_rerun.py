@@ -26,9 +26,14 @@ from nstjax.run import run
 def original(tmp_path_factory):
     """A run whose inputs are files beside it, given by relative paths."""
     place = tmp_path_factory.mktemp("original")
-    for seed, name in enumerate(("photo (1).png", "painting.png", "other.png", "start.png")):
-        picture(place / name, seed)
-    files = ('content.path="photo (1).png"', "style.path=painting.png", "style.blend=[other.png,starry]")
+    for seed, name in enumerate(("photo (1).png", "painting.png", "other.png", "start.png", "mask.png")):
+        picture(place / name, seed, gray=name == "mask.png")
+    files = (
+        'content.path="photo (1).png"',
+        "content.keep=mask.png",
+        "style.path=painting.png",
+        "style.blend=[other.png,starry]",
+    )
     before = os.getcwd()
     os.chdir(place)
     try:
@@ -85,8 +90,14 @@ def test_a_run_agrees_with_itself_and_leaves_nothing(folder, tmp_path, monkeypat
 def test_the_manifest_holds_absolute_paths(original):
     """Relative ones would mean nothing in another folder."""
     facts = manifest(original)
-    inputs = [facts["pictures"]["content"], *facts["pictures"]["style"], facts["pictures"]["init"], facts["weights"]]
-    assert [Path(each["path"]).is_file() and Path(each["path"]).is_absolute() for each in inputs] == [True] * 6
+    inputs = [
+        facts["pictures"]["content"],
+        *facts["pictures"]["style"],
+        facts["pictures"]["init"],
+        facts["pictures"]["content.keep"],
+        facts["weights"],
+    ]
+    assert [Path(each["path"]).is_file() and Path(each["path"]).is_absolute() for each in inputs] == [True] * 7
 
 
 def test_a_kept_rerun_is_a_run_of_its_own(folder, tmp_path):
@@ -162,10 +173,11 @@ def test_one_level_of_16_bits_differs_in_color_and_in_opacity(channel, row, deep
         ("photo (1).png", "content", "pictures.content"),
         ("other.png", "style.blend[0]", "pictures.style[1]"),
         ("start.png", "init", "pictures.init"),
+        ("mask.png", "content.keep", "pictures.content.keep"),
     ],
 )
 def test_a_changed_picture_is_refused_before_the_work_and_named_after_it(name, key, place, folder, tmp_path):
-    picture(folder.parent / name, seed=9)
+    picture(folder.parent / name, seed=9, gray=name == "mask.png")
     assert refusal(folder, out=tmp_path / "out").startswith(f"{key}: {folder.parent / name} is not what the run was")
     assert not (tmp_path / "out").exists()
     report = rerun(folder, anyway=True)

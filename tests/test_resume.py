@@ -34,6 +34,13 @@ OFTEN = ("checkpoint.every=0", "preview_every=2")  # previews end chunks: after 
 RECIPES = {
     "lbfgs": ("schedule.scales=[0.9,1]", "schedule.steps=[3,4]"),
     "adam": ("optimizer=adam", "optimizer.average=0.9", "schedule.scales=[0.9,1]", "schedule.steps=[3,4]"),
+    "fourier": (
+        "optimizer=adam",
+        "parametrization=fourier",
+        "schedule.scales=[0.9,1]",
+        "schedule.steps=[3,4]",
+    ),
+    "laplacian": ("parametrization=laplacian", "schedule.steps=[5]"),
     "decaying": ("optimizer=adam", "optimizer.decay=cosine", "optimizer.final=0", "schedule.steps=[5]"),
 }
 
@@ -164,6 +171,19 @@ def test_a_picture_that_has_changed_is_another_run(tmp_path):
     assert manifest(tmp_path / "run")["status"] == "done"
     picture(photo, seed=1)
     assert "was made with sha256.content=" in refused(tmp_path / "run", *watched)
+
+
+def test_a_run_that_keeps_some_of_the_photograph_is_resumed_with_the_same_mask_only(tmp_path):
+    photo, mask = picture(tmp_path / "photo.png"), picture(tmp_path / "mask.png", 1, gray=True)
+    watched = (f"content.path={photo}", f"content.keep={mask}", *RECIPES["lbfgs"], "checkpoint.every=0", "resume=true")
+    run(small(*watched), tmp_path / "undisturbed")
+    with pytest.raises(Interrupted), interrupted(at_step(1, scale=1)):
+        run(small(*watched, "preview_every=1"), tmp_path / "run")
+    picture(mask, 2, gray=True)
+    assert "was made with sha256.content.keep=" in refused(tmp_path / "run", *watched)
+    picture(mask, 1, gray=True)
+    run(small(*watched), tmp_path / "run")
+    assert (tmp_path / "run" / "result.png").read_bytes() == (tmp_path / "undisturbed" / "result.png").read_bytes()
 
 
 @pytest.mark.parametrize(

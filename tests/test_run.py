@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from small_runs import HEIGHT, SHALLOW, SMALL, WIDTH, history, manifest, picture, pixels, small, truncated
 
-from nstjax import assets, features, images, objective, weights
+from nstjax import assets, features, images, objective, scales, weights
 from nstjax.config import from_dict, to_dict
 from nstjax.errors import UserError
-from nstjax.run import run
-from nstjax.run.problem import prepare
+from nstjax.run import begin, run
+from nstjax.run.problem import prepare, stages
 from nstjax.train import compose
 from nstjax.weights import store
 
@@ -477,3 +477,19 @@ def test_weights_that_were_replaced_are_read_again(tmp_path, original):
     bias = prepare(config).network.params["conv1_1"]["bias"]
     assert np.array_equal(bias, 2 * before.params["conv1_1"]["bias"])
     file.unlink()
+
+
+@pytest.mark.parametrize(("name", "carried"), [("pixels", True), ("laplacian", False), ("fourier", False)])
+def test_only_moments_of_pixels_are_carried_to_the_next_scale(name, carried):
+    """Adam's count goes on with them; frequencies of one size are not those of another."""
+    config = small("optimizer=adam", f"parametrization={name}", "schedule.scales=[0.9,1]", "schedule.steps=[1,1]")
+    problem = prepare(config)
+    first, second = stages(config, problem)
+    before = begin(config, problem, first, None)
+    moved = before._replace(optimizer=jax.tree.map(jnp.ones_like, before.optimizer))
+    after = begin(config, problem, second, moved)
+    expected = jnp.ones_like if carried else jnp.zeros_like
+    fresh = second.optimizer.init(second.content)
+    for found, wanted in zip(jax.tree.leaves(after.optimizer), jax.tree.leaves(fresh), strict=True):
+        np.testing.assert_allclose(found, expected(wanted), rtol=1e-6)
+    np.testing.assert_array_equal(after.image, scales.enlarged(before.result, *second.content.shape[:2]))

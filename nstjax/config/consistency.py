@@ -23,6 +23,8 @@ def _check_pictures(config: Config) -> None:
     for key, path in {**paths, "weights": config.weights.path}.items():
         if path == "":
             raise UserError(f"{key}.path is empty; give a file, or leave the key out")
+    if config.content.keep == "":
+        raise UserError("content.keep is empty; give a file, or leave the key out")
     if config.init.kind == "picture" and not config.init.path:
         raise UserError("init=picture needs the picture's file: give init.path=FILE")
 

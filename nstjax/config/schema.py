@@ -57,6 +57,13 @@ class FineConfig:
 
 
 @dataclass(frozen=True)
+class ContentConfig(PictureConfig):
+    """The photograph, and what of it stays."""
+
+    keep: str | None = None  # a mask, of any size and the photograph's shape: white stays, black is painted
+
+
+@dataclass(frozen=True)
 class StyleConfig(PictureConfig):
     """The style picture, and further ones. Each list is of the style and each of `blend`; a single value is for all."""
 
@@ -195,8 +202,17 @@ class InitConfig:
 
 
 @dataclass(frozen=True)
+class ParametrizationConfig:
+    """The numbers that the optimizer moves, of which the image is made."""
+
+    name: str = one_of("pixels", "laplacian", "fourier")
+    levels: int = within(5, 1, 16)  # of `laplacian`: halvings of the picture
+    decay: float = within(1.0, 0, 4)  # of `fourier`: amplitudes fall with frequency to this power
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer by name; learning rates are for pixels from 0 to 1."""
+    """An optimizer by name; learning rates are for pixels from 0 to 1, or for what `parametrization` makes of them."""
 
     name: str = one_of(
         "lbfgs", "adabelief", "adam", "adamw", "amsgrad", "lion", "nadam", "radam", "rmsprop", "sgd", "yogi"
@@ -245,7 +261,7 @@ class Config:
     """One run, whole."""
 
     preset: str = "default"  # the name of the preset that the other values came from
-    content: PictureConfig = field(default_factory=PictureConfig)
+    content: ContentConfig = field(default_factory=ContentConfig)
     style: StyleConfig = field(default_factory=StyleConfig)
     size: int = within(512, 16, MAX_SIZE)
     seed: int = within(0, 0, 2**32 - 1)
@@ -259,6 +275,7 @@ class Config:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     color: ColorConfig = field(default_factory=ColorConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    parametrization: ParametrizationConfig = field(default_factory=ParametrizationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nstjax import checkpoint, images, optimize, optimizers, scales
+from nstjax import checkpoint, images, inits, optimize, optimizers, scales
 from nstjax.checkpoint import Checkpoint
 from nstjax.config import Config
 from nstjax.errors import Interrupted, UserError
@@ -125,7 +125,7 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
         for state, records in optimize.optimize(
             start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
             objective=problem.objective, optimizer=stage.optimizer, key=jax.random.key(config.seed),
-            average=config.optimizer.average, pause_every=config.preview_every, done=done,
+            keep=stage.keep, average=config.optimizer.average, pause_every=config.preview_every, done=done,
         ):  # fmt: skip
             lost = _lost_at(state, records["total"])
             kept = {name: values[: lost + 1] for name, values in records.items()}
@@ -135,12 +135,18 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
 
 
 def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
-    """The state before a scale's first evaluation: the init, or what the scale before it came to, enlarged."""
+    """The state before a scale's first evaluation: the init, or what the scale before it came to, enlarged.
+
+    In either there is what stays of the content.
+    """
     if previous is None:
         image = initial(config, problem, stage)
-        return optimize.start(image, stage.optimizer.init(image))
-    image = scales.enlarged(previous.result, *stage.content.shape[:2])
-    if config.optimizer.name in optimizers.RESTARTED:
+    else:
+        image = scales.enlarged(previous.result, *stage.content.shape[:2])
+    if stage.keep is not None:
+        image = inits.kept(image, stage.content, stage.keep)
+    restarted = config.optimizer.name in optimizers.RESTARTED or config.parametrization.name != "pixels"
+    if previous is None or restarted:  # what isn't pixels can't be enlarged like them
         return optimize.start(image, stage.optimizer.init(image))
     return optimize.start(image, scales.carried(previous.optimizer, previous.image.shape, image.shape))
 

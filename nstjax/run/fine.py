@@ -6,10 +6,10 @@ from nstjax import assets
 from nstjax.config import (
     ColorConfig,
     Config,
+    ContentConfig,
     FineConfig,
     InitConfig,
     OutputConfig,
-    PictureConfig,
     StyleConfig,
     StyleTermsConfig,
 )
@@ -30,7 +30,7 @@ def painting(config: Config) -> Config:
     content = compared.content if fine.content_weight else replace(compared.content, layers=(), layer_weights=())
     return replace(
         config,
-        content=PictureConfig(style.name, style.path),
+        content=ContentConfig(style.name, style.path),
         style=StyleConfig(name=fine.picture) if fine.picture in assets.names() else StyleConfig(path=fine.picture),
         init=InitConfig(kind="content"),
         color=ColorConfig(),

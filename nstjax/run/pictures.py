@@ -30,8 +30,9 @@ class Source(NamedTuple):
 def check_inputs(config: Config, folder: Path) -> None:
     """Refuses a picture that the run would remove before it reads it: what an earlier one left in the same folder."""
     own = folder.resolve()
-    style = config.style
-    for text in (config.content.path, style.path, *style.blend, *style.mask, *style.region, config.init.path):
+    content, style = config.content, config.style
+    masks = (content.keep, *style.mask, *style.region)
+    for text in (content.path, style.path, *style.blend, config.init.path, *masks):
         real = Path(os.path.realpath(path_of(text) or ""))
         if real == own / RESULT or real.parent == own / "previews":
             raise UserError(f"{text} is of an earlier run in this run's folder; choose another hydra.run.dir")

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from nstjax import convolution, files, images, inits, objective, optimizers, weights
+from nstjax import convolution, files, images, inits, objective, optimizers, parametrizations, weights
 from nstjax.color import AnyPixels
 from nstjax.config import Config
 from nstjax.features import Extract, extractor, up_to_deepest
@@ -60,7 +61,8 @@ class Problem(NamedTuple):
 class Stage(NamedTuple):
     """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets.
 
-    `photo` is the content picture in its own colors, `content` as the transfer has it.
+    `photo` is the content picture in its own colors, `content` as the transfer has it; `keep` is how much of each
+    of its pixels stays, from 0 to 1; None: nothing does.
     """
 
     number: int
@@ -68,6 +70,7 @@ class Stage(NamedTuple):
     optimizer: optimizers.Optimizer
     photo: images.Pixels
     content: Image
+    keep: Float[Array, "h w"] | None
     targets: objective.Targets
 
 
@@ -118,7 +121,8 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
             style_guides=guides_at(config, problem.masks.of_styles, shapes),
             content_guides=guides_at(config, problem.masks.of_content, [shape] * len(styles)),
         )  # fmt: skip
-        yield Stage(index, steps, _optimizer(config, steps), photo, content, targets)
+        keep = problem.masks.kept(shape)
+        yield Stage(index, steps, _optimizer(config, steps), photo, content, keep, targets)
 
 
 def initial(config: Config, problem: Problem, stage: Stage) -> Image:
@@ -158,7 +162,8 @@ def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: Any
 
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
-    return optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+    optimizer = optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+    return optimizers.parametrized(optimizer, parametrizations.create(**asdict(config.parametrization)))
 
 
 def _extractor(config: Config) -> Extract:

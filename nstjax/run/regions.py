@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from nstjax import guides, images
 from nstjax.config import REST, Config, each
@@ -29,15 +30,23 @@ class Mask(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """Of each style, the part of it that counts, and that of the content which gets it; None: all of it."""
+    """Of each style, the part of it that counts, and that of the content which gets it; None: all of it.
+
+    And what stays of the content; None: nothing does.
+    """
 
     of_styles: tuple[Mask | None, ...]
     of_content: tuple[Mask | None, ...]
+    keep: Mask | None
 
     def sources(self) -> dict[str, Source]:
         """The files, by the first key that names each."""
-        masks = (mask for mask in (*self.of_styles, *self.of_content) if mask)
+        masks = (mask for mask in (*self.of_styles, *self.of_content, self.keep) if mask)
         return {mask.key: mask.source for mask in masks if mask.source}
+
+    def kept(self, shape: tuple[int, int]) -> Float[Array, "h w"] | None:
+        """How much stays of each pixel of a content picture of that height and width, from 0 to 1."""
+        return jnp.asarray(self.keep.resized(*shape)) if self.keep else None
 
 
 def open_masks(config: Config, content: Source, styles: Sequence[Source]) -> Masks:
@@ -56,7 +65,7 @@ def open_masks(config: Config, content: Source, styles: Sequence[Source]) -> Mas
     regions = {text: _open(key, text, content) for text, key in keys.items() if text != REST}
     if REST in keys:
         regions[REST] = _rest(keys[REST], content, regions.values())
-    masks = Masks(of_styles, tuple(regions[text] if text else None for text in texts))
+    masks = Masks(of_styles, tuple(regions[text] if text else None for text in texts), _open_keep(config, content))
     for share in config.schedule.scales:
         shape = content_shape(config, content, share)
         of_scale = [style_shape(config, number, painting, shape) for number, painting in enumerate(styles)]
@@ -70,6 +79,16 @@ def _open(key: str, text: str, of: Source) -> Mask:
     picture = images.load_mask(path)
     images.check_mask(path, picture, of.path, of.picture)
     return Mask(key, text, picture.pixels.mean(2), Source(path, picture))
+
+
+def _open_keep(config: Config, content: Source) -> Mask | None:
+    """The mask of what stays of the content."""
+    if config.content.keep is None:
+        return None
+    mask = _open("content.keep", config.content.keep, content)
+    if mask.plane.min() == 1:
+        raise UserError(f"{mask.key}={mask.text} is all white, and keeps everything; paint some of it black")
+    return mask
 
 
 def _rest(key: str, content: Source, regions: Iterable[Mask]) -> Mask:
