@@ -18,6 +18,8 @@ from nstjax.statistics import (
     gaussian,
     gram_distance,
     moments,
+    positions,
+    sliced_wasserstein_distance,
     wasserstein_distance,
     wasserstein_target,
 )
@@ -402,7 +404,7 @@ def of_real_features():
             yield pytest.param(side, layer, marks=() if fast else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("side", "layer"), of_real_features())
+@pytest.mark.parametrize(("side", "layer"), list(of_real_features()))
 def test_wasserstein_on_real_features(side, layer):
     """At relu5_1 of 64 px there are 12 positions and 512 channels; eigenvalues reach from 0 to 1e7."""
     x, y = (real_features(name, side)[layer] for name in ("grace_hopper", "starry"))
@@ -419,3 +421,113 @@ def test_wasserstein_of_scaled_deviations_is_the_change_of_their_roots():
     x = feature_map(1)
     x = x - x.mean((0, 1), keepdims=True)
     np.testing.assert_allclose(compared("wasserstein", 3 * x, x), 4 * (np.asarray(x) ** 2).mean(), rtol=1e-4)
+
+
+# Histogram and sliced Wasserstein
+
+
+def transported(x, y):
+    """Sorted values against sorted values, of equally many positions; of each column."""
+    return ((np.sort(x, 0) - np.sort(y, 0)) ** 2).mean()
+
+
+def rows(x):
+    return np.asarray(x, np.float64).reshape(-1, x.shape[-1])
+
+
+def directions_of(channels, count):
+    drawn = np.asarray(jax.random.normal(KEY, (count, channels)), np.float64)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@quick
+@given(SEEDS)
+def test_histogram_of_a_picture_of_the_same_size_is_the_difference_of_sorted_values(seed):
+    x, y = feature_map(seed), feature_map(seed + 1)
+    np.testing.assert_allclose(compared("histogram", x, y), transported(rows(x), rows(y)), rtol=1e-4)
+
+
+@quick
+@given(SEEDS, st.integers(0, 9))
+def test_sliced_wasserstein_is_that_along_random_directions(seed, count):
+    x, y = feature_map(seed), feature_map(seed + 1)
+    found = sliced_wasserstein_distance(positions(x), positions(y), key=KEY, directions=count)
+    turn = directions_of(6, count or 6).T
+    np.testing.assert_allclose(found, transported(rows(x) @ turn, rows(y) @ turn), rtol=1e-4)
+
+
+def test_each_evaluation_draws_its_own_directions():
+    x, y = positions(feature_map(1)), positions(feature_map(2))
+    drawn = {float(sliced_wasserstein_distance(x, y, key=jax.random.key(seed), directions=4)) for seed in (0, 1, 2, 0)}
+    assert len(drawn) == 3
+
+
+def naive_quantile(values, weights, level):
+    """Of weighted values, interpolated between the middles of their weights, and constant beyond these."""
+    values, weights = values[weights > 0], weights[weights > 0] / weights.sum()
+    order = np.argsort(values)
+    middles = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(level, middles, values[order])
+
+
+def naive_transport(x, y, of_x, of_y):
+    """The distance of weighted rows, one channel and one position after the other."""
+    total = 0.0
+    for values, others in zip(x.T, y.T, strict=True):
+        done = 0.0
+        for k in np.argsort(values):
+            share = of_x[k] / of_x.sum()
+            total += share * (values[k] - naive_quantile(others, of_y, done + share / 2)) ** 2
+            done += share
+    return total / x.shape[1]
+
+
+@pytest.mark.parametrize("guided", [(False, False), (True, False), (False, True), (True, True)])
+def test_sizes_and_weights_may_differ(guided):
+    """Quantiles of the target at the levels of the image, both weighted by squares of guides, some of them zero."""
+    x, y = feature_map(1), feature_map(2, height=3, width=7)
+    guides = [
+        jnp.asarray(np.random.default_rng(0).uniform(0, 1, each.shape[:2]), jnp.float32).at[0].set(0.0) if one else None
+        for each, one in zip((x, y), guided, strict=True)
+    ]
+    weights = [
+        np.ones(len(rows(each))) if guide is None else np.asarray(guide, np.float64).reshape(-1) ** 2
+        for each, guide in zip((x, y), guides, strict=True)
+    ]
+    expected = naive_transport(rows(x), rows(y), *weights)
+    np.testing.assert_allclose(compared("histogram", x, y, *guides), expected, rtol=1e-4)
+    turn = directions_of(6, 6).T
+    expected = naive_transport(rows(x) @ turn, rows(y) @ turn, *weights)
+    np.testing.assert_allclose(compared("sliced_wasserstein", x, y, *guides), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["histogram", "sliced_wasserstein"])
+def test_styles_of_different_sizes_join_by_their_shares(name):
+    """Half of each of two constant pictures: half of all values are the one's, half the other's."""
+    low, high = jnp.zeros((2, 2, 6)), jnp.full((5, 8, 6), 2.0)
+    target = target_of(name, [low, high], [1.0, 1.0])
+    half_and_half = jnp.concatenate([jnp.zeros((1, 1, 6)), jnp.full((1, 1, 6), 2.0)])
+    assert to_target(name, half_and_half, target) < 1e-9
+    assert to_target(name, low, target) > 0.1
+
+
+def test_the_gradient_leads_each_value_to_its_quantile():
+    """A step of M C / 2 along it makes the histograms equal."""
+    x, y = feature_map(1), feature_map(2)
+    moved = x - x.size / 2 * jax.grad(lambda x: compared("histogram", x, y))(x)
+    np.testing.assert_allclose(np.sort(rows(moved), 0), np.sort(rows(y), 0), rtol=1e-3, atol=1e-4 * np.abs(y).max())
+
+
+def test_equal_values_are_each_their_own_position():
+    """Features after a ReLU are zero at many positions; the target's values are shared out among them."""
+    x, y = jnp.maximum(feature_map(1), 0.0).at[:3].set(0.0), feature_map(2)
+    np.testing.assert_allclose(compared("histogram", x, y), transported(rows(x), rows(y)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in STATISTICS if name not in ("gram", "covariance")])
+def test_a_guide_that_leaves_nothing_gives_a_number(name):
+    """In a region that a deep layer has no position of."""
+    x, nothing = feature_map(1), jnp.zeros((5, 4))
+    value, gradient = jax.value_and_grad(lambda x: compared(name, x, feature_map(2), nothing))(x)
+    assert jnp.isfinite(value)
+    np.testing.assert_array_equal(gradient, jnp.zeros_like(x))

@@ -21,13 +21,23 @@ from nstjax.statistics.moments import (
     mix_moments,
     moments,
 )
+from nstjax.statistics.transport import (
+    Positions,
+    Quantiles,
+    histogram_distance,
+    histogram_target,
+    join,
+    positions,
+    sliced_wasserstein_distance,
+)
 from nstjax.statistics.wasserstein import Gaussian, gaussian, mix, wasserstein_distance, wasserstein_target
 from nstjax.types import Scalar
 
 __all__ = [
-    "GRAM_NORMALIZATIONS", "STATISTICS", "Channels", "Gaussian", "Moments", "Statistic", "blend_moments", "channels",
-    "covariance_distance", "gaussian", "gram_distance", "mean_variance_distance", "mix", "mix_channels", "mix_moments",
-    "moments", "wasserstein_distance", "wasserstein_target",
+    "GRAM_NORMALIZATIONS", "STATISTICS", "Channels", "Gaussian", "Moments", "Positions", "Quantiles", "Statistic",
+    "blend_moments", "channels", "covariance_distance", "gaussian", "gram_distance", "histogram_distance",
+    "histogram_target", "join", "mean_variance_distance", "mix", "mix_channels", "mix_moments", "moments", "positions",
+    "sliced_wasserstein_distance", "wasserstein_distance", "wasserstein_target",
 ]  # fmt: skip
 
 
@@ -61,4 +71,6 @@ STATISTICS: Mapping[str, Statistic] = {
     "covariance": Statistic(moments, mix_moments, covariance_distance, ("reduction",)),
     "mean_variance": Statistic(channels, mix_channels, mean_variance_distance, ("reduction",)),
     "wasserstein": Statistic(gaussian, mix, wasserstein_distance, ("epsilon",), wasserstein_target),
+    "histogram": Statistic(positions, join, histogram_distance, (), histogram_target),
+    "sliced_wasserstein": Statistic(positions, join, sliced_wasserstein_distance, ("directions",), random=True),
 }

@@ -36,7 +36,7 @@ def mean_over_positions(x: Float[Array, "m c"], guide: Guide | None = None) -> F
     if guide is None:
         return x.mean(0)
     weights = jnp.square(guide.reshape(-1, 1))
-    return (weights * x).sum(0) / jnp.maximum(weights.sum(), jnp.finfo(jnp.float32).tiny)
+    return (weights / jnp.maximum(weights.sum(), jnp.finfo(jnp.float32).tiny) * x).sum(0)
 
 
 @jax.custom_vjp
