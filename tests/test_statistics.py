@@ -482,10 +482,12 @@ def naive_transport(x, y, of_x, of_y):
     return total / x.shape[1]
 
 
+@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize("width", [4, 7])
 @pytest.mark.parametrize("guided", [(False, False), (True, False), (False, True), (True, True)])
-def test_sizes_and_weights_may_differ(guided):
+def test_sizes_and_weights_may_differ(guided, width, channels):
     """Quantiles of the target at the levels of the image, both weighted by squares of guides, some of them zero."""
-    x, y = feature_map(1), feature_map(2, height=3, width=7)
+    x, y = feature_map(1, channels=channels), feature_map(2, width=width, channels=channels)
     guides = [
         jnp.asarray(np.random.default_rng(0).uniform(0, 1, each.shape[:2]), jnp.float32).at[0].set(0.0) if one else None
         for each, one in zip((x, y), guided, strict=True)
@@ -496,7 +498,7 @@ def test_sizes_and_weights_may_differ(guided):
     ]
     expected = naive_transport(rows(x), rows(y), *weights)
     np.testing.assert_allclose(compared("histogram", x, y, *guides), expected, rtol=1e-4)
-    turn = directions_of(6, 6).T
+    turn = directions_of(channels, channels).T
     expected = naive_transport(rows(x) @ turn, rows(y) @ turn, *weights)
     np.testing.assert_allclose(compared("sliced_wasserstein", x, y, *guides), expected, rtol=1e-4)
 

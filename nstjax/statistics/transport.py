@@ -28,7 +28,7 @@ class Quantiles(NamedTuple):
     """Values along each direction in ascending order, each at the middle of its share of all weight."""
 
     values: Float[Array, "d n"]
-    levels: Float[Array, "#d n"]
+    levels: Float[Array, "d n"] | None  # None: of n equal shares
 
 
 def positions(feature_map: FeatureMap, guide: Guide | None = None) -> Positions:
@@ -83,7 +83,7 @@ def sliced_wasserstein_distance(value: Positions, target: Positions, *, key: PRN
 def _transport(values: Float[Array, "d m"], weights: Float[Array, "m"] | None, target: Quantiles) -> Scalar:
     """Where each value belongs is a constant to the gradient."""
     order = _ascending(values)
-    belongs = _at_levels(lax.stop_gradient(target), _levels(order, weights))
+    belongs = _at_levels(lax.stop_gradient(target), _levels(order, weights), values.shape)
     belongs = jnp.put_along_axis(jnp.zeros_like(values), order, belongs, axis=1, inplace=False)
     weights = _equal(values.shape[1]) if weights is None else weights
     return jnp.mean(jnp.sum(weights[None, :] * (values - belongs) ** 2, 1))
@@ -101,20 +101,25 @@ def _quantiles(values: Float[Array, "d m"], weights: Float[Array, "m"] | None) -
     return Quantiles(jnp.take_along_axis(values, order, 1), _levels(order, weights))
 
 
-def _levels(order: Int[Array, "d m"], weights: Float[Array, "m"] | None) -> Float[Array, "#d m"]:
+def _levels(order: Int[Array, "d m"], weights: Float[Array, "m"] | None) -> Float[Array, "d m"] | None:
     if weights is None:
-        return (jnp.arange(order.shape[1])[None, :] + 0.5) / order.shape[1]
+        return None
     in_order = weights[order]
     return jnp.cumsum(in_order, 1) - in_order / 2
 
 
-def _at_levels(of: Quantiles, levels: Float[Array, "#d m"]) -> Float[Array, "d m"]:
-    if len(levels) == len(of.levels) == 1 and levels.shape == of.levels.shape:
-        return of.values  # the levels are the same
-    axes = [0 if len(each) > 1 else None for each in (levels, of.levels)]
-    at, known = (each if axis == 0 else each[0] for each, axis in zip((levels, of.levels), axes, strict=True))
-    interpolated: Array = jax.vmap(jnp.interp, in_axes=(*axes, 0))(at, known, of.values)
+def _at_levels(of: Quantiles, levels: Float[Array, "d m"] | None, shape: tuple[int, ...]) -> Float[Array, "d m"]:
+    if levels is None and of.levels is None and of.values.shape == shape:
+        return of.values
+    at = _middles(shape[1]) if levels is None else levels
+    known = _middles(of.values.shape[1]) if of.levels is None else of.levels
+    axes = (None if levels is None else 0, None if of.levels is None else 0, 0)
+    interpolated: Array = jax.vmap(jnp.interp, in_axes=axes)(at, known, of.values)
     return interpolated
+
+
+def _middles(count: int) -> Float[Array, "n"]:
+    return (jnp.arange(count) + 0.5) / count
 
 
 def _ascending(values: Float[Array, "d m"]) -> Int[Array, "d m"]:
