@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_runs import history, small
 
 from nstjax import assets, features, images, losses, weights
 from nstjax.config.schema import StyleTermsConfig
+from nstjax.run import run
 from nstjax.statistics import (
     GRAM_NORMALIZATIONS,
     STATISTICS,
@@ -23,6 +25,7 @@ from nstjax.statistics import (
     wasserstein_distance,
     wasserstein_target,
 )
+from nstjax.train import compose
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=15, deadline=None)
@@ -533,3 +536,35 @@ def test_a_guide_that_leaves_nothing_gives_a_number(name):
     value, gradient = jax.value_and_grad(lambda x: compared(name, x, feature_map(2), nothing))(x)
     assert jnp.isfinite(value)
     np.testing.assert_array_equal(gradient, jnp.zeros_like(x))
+
+
+# Runs
+
+
+def test_one_run_compares_layers_by_every_statistic(tmp_path):
+    """All at one layer, and two at another; each is a column of the log."""
+    layers = ["relu1_1"] * len(STATISTICS) + ["relu2_1"] * 2
+    names = [*STATISTICS, "gram", "wasserstein"]
+    weighted = [1e-5 if name in ("gram", "covariance") else 1.0 for name in names]
+    config = small(
+        f"objective.style.layers=[{','.join(layers)}]",
+        f"objective.style.statistic=[{','.join(names)}]",
+        f"objective.style.layer_weights={weighted}".replace(" ", ""),
+        "objective.content_weight=0.01",
+        "schedule.steps=[10]",
+    )
+    run(config, tmp_path)
+    first, *_, last = history(tmp_path)
+    terms = [last[f"style/{layer}/{name}"] for layer, name in zip(layers, names, strict=True)]
+    assert min(terms) > 0
+    assert last["style"] == pytest.approx(sum(terms), rel=1e-5)
+    assert last["style"] < 0.5 * first["style"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATISTICS)
+def test_a_run_by_each_statistic(name, tmp_path):
+    """The default network at 64 pixels, with the style weight that the statistic's file gives."""
+    run(compose([f"statistic={name}", "size=64", "schedule=single", "schedule.steps=[30]"]), tmp_path)
+    first, *_, last = history(tmp_path)
+    assert 0 < last["style"] < 0.3 * first["style"]
