@@ -262,7 +262,7 @@ def junk(hint, metadata):
     nothing |= st.booleans()
     if typing.get_origin(hint) is tuple:
         entry = junk(typing.get_args(hint)[0], metadata)
-        return nothing | st.text() | st.integers() | st.lists(entry, min_size=1, max_size=3)
+        return nothing | entry.filter(lambda value: value != []) | st.lists(entry, min_size=1, max_size=3)
     if typing.get_origin(hint) is dict:
         return nothing | st.text() | st.integers() | st.lists(st.none(), max_size=2)
     if hint is str:

@@ -307,6 +307,14 @@ def test_a_guide_of_zeros_and_ones_cuts_out(name):
     np.testing.assert_allclose(gradient, expected, atol=1e-4 * jnp.abs(expected).max())
 
 
+@pytest.mark.parametrize("name", [name for name in STATISTICS if name not in ("histogram", "sliced_wasserstein")])
+def test_a_position_counts_by_the_square_of_its_guide(name):
+    """A guide of the root of 2 counts positions twice; transport, with naive weights, is below."""
+    x, y, doubled = feature_map(1), feature_map(2), jnp.ones((5, 4)).at[:2].set(2**0.5)
+    twice = [jnp.concatenate([each, each[:2]]) for each in (x, y)]
+    np.testing.assert_allclose(compared(name, x, y, doubled, doubled), compared(name, *twice), rtol=1e-3)
+
+
 # Covariance; mean and variance
 
 
@@ -536,6 +544,7 @@ def test_a_guide_that_leaves_nothing_gives_a_number(name):
     value, gradient = jax.value_and_grad(lambda x: compared(name, x, feature_map(2), nothing))(x)
     assert jnp.isfinite(value)
     np.testing.assert_array_equal(gradient, jnp.zeros_like(x))
+    assert jnp.isfinite(compared(name, x, feature_map(2), None, nothing))
 
 
 # Runs

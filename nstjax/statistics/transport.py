@@ -83,7 +83,7 @@ def sliced_wasserstein_distance(value: Positions, target: Positions, *, key: PRN
 def _transport(values: Float[Array, "d m"], weights: Float[Array, "m"] | None, target: Quantiles) -> Scalar:
     """Where each value belongs is a constant to the gradient."""
     order = _ascending(values)
-    belongs = _at_levels(lax.stop_gradient(target), _levels(order, weights), values.shape)
+    belongs = _at_levels(target, _levels(order, weights), values.shape)
     belongs = jnp.put_along_axis(jnp.zeros_like(values), order, belongs, axis=1, inplace=False)
     weights = _equal(values.shape[1]) if weights is None else weights
     return jnp.mean(jnp.sum(weights[None, :] * (values - belongs) ** 2, 1))
