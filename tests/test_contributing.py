@@ -1,5 +1,6 @@
 """CONTRIBUTING.md is true: the statistic that it adds step by step is added here, from its own words."""
 
+import inspect
 import re
 
 import jax
@@ -43,8 +44,8 @@ def test_the_test_on_the_page_can_fail(page):
 def laws():
     """The tests that each statistic passes by its name alone."""
     for each in vars(test_statistics).values():
-        marks = [mark.args[1] for mark in getattr(each, "pytestmark", []) if mark.name == "parametrize"]
-        if any(values is STATISTICS for values in marks) and len(marks) == 1:
+        by_name = any(mark.args[1:] == (STATISTICS,) for mark in getattr(each, "pytestmark", []) if mark.args)
+        if by_name and list(inspect.signature(each).parameters) == ["name"]:
             yield each
 
 
