@@ -165,7 +165,9 @@ def test_every_value_arrives_where_it_was_given(values):
 
 
 def test_there_is_a_group_for_every_choice_of_files():
-    assert set(GROUPS) == {"color", "content", "init", "optimizer", "parametrization", "preset", "schedule", "style"}
+    assert set(GROUPS) == {
+        "color", "content", "init", "optimizer", "parametrization", "preset", "schedule", "statistic", "style",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -177,6 +179,8 @@ def test_every_file_of_every_group_composes(option):
         assert getattr(config, group).name == name
     if group == "preset":
         assert config.preset == name
+    if group == "statistic":
+        assert config.objective.style.statistics() == (name,) * len(config.objective.style.layers)
 
 
 def test_a_preset_gives_way_to_the_command_line():

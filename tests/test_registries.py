@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import pytest
+from small_runs import REPOSITORY
 
 from nstjax import (
     color,
@@ -47,6 +48,11 @@ def names(group, key):
 )
 def test_a_configs_names_are_its_registrys(group, key, registry):
     assert set(names(group, key)) == set(registry)
+
+
+def test_every_statistic_has_its_file():
+    """With the style weight that suits it."""
+    assert {file.stem for file in (REPOSITORY / "configs/statistic").iterdir()} == set(statistics.STATISTICS)
 
 
 def test_sources_of_weights():
