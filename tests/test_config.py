@@ -93,7 +93,8 @@ def consistent(values):
     started = values["init"]["kind"] != "picture" or values["init"]["path"]
     given = all(values[picture]["name"] or values[picture]["path"] for picture in ("content", "style"))
     decays = values["optimizer"]["decay"] != "exponential" or values["optimizer"]["final"] > 0
-    return started and given and decays and sum(values["style"]["shares"]) > 0
+    clamps = not (values["optimizer"]["clamp"] and values["optimizer"]["name"] == "lbfgs")
+    return started and given and decays and clamps and sum(values["style"]["shares"]) > 0
 
 
 def test_the_defaults_build_without_any_file():
@@ -241,6 +242,7 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"style": {"shares": [0]}}, "style.shares are all zero; give at least one style a share"),
         ({"style": {"blend": ["a.jpg"], "shares": [0, 0.0]}}, "style.shares are all zero"),
         ({"init": {"kind": "picture"}}, "init=picture needs the picture's file: give init.path=FILE"),
+        ({"optimizer": {"clamp": True}}, "optimizer.clamp=true would cut steps that lbfgs remembers"),
         ({"init": {"kind": "photo"}}, "init.kind=photo is not known; choose one of content, style, noise"),
     ],
 )
@@ -260,7 +262,8 @@ def junk(hint, metadata):
     nothing |= st.booleans()
     if typing.get_origin(hint) is tuple:
         entry = junk(typing.get_args(hint)[0], metadata)
-        return nothing | st.text() | st.integers() | st.lists(entry, min_size=1, max_size=3)
+        text = st.nothing() if typing.get_args(hint)[0] is str and "names" not in metadata else st.text()
+        return nothing | text | st.integers() | st.lists(entry, min_size=1, max_size=3)
     if typing.get_origin(hint) is dict:
         return nothing | st.text() | st.integers() | st.lists(st.none(), max_size=2)
     if hint is str:

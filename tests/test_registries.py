@@ -50,7 +50,8 @@ def test_kinds_of_init(kind):
 
 @pytest.mark.parametrize("padding", names(schema.NetworkConfig, "padding"))
 @pytest.mark.parametrize("edges", names(schema.NetworkConfig, "pool_edges"))
-def test_paddings_and_pool_edges(padding, edges):
+@pytest.mark.parametrize("preprocessing", names(schema.NetworkConfig, "preprocessing"))
+def test_what_a_network_is_run_with(padding, edges, preprocessing):
     network = weights.load()
-    extract = features.extractor(pooling="max", padding=padding, pool_edges=edges)
+    extract = features.extractor(pooling="max", padding=padding, pool_edges=edges, preprocessing=preprocessing)
     assert extract(network, jnp.zeros((4, 5, 3)), ("pool1",))["pool1"].shape[0] == 2

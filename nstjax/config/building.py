@@ -144,6 +144,8 @@ def _check_consistency(config: Config) -> None:
             )
     if not (content.layers or style.layers):
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
+    if config.optimizer.clamp and config.optimizer.name == "lbfgs":
+        raise UserError("optimizer.clamp=true would cut steps that lbfgs remembers whole; choose another optimizer")
     if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
         raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
 

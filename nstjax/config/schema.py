@@ -78,7 +78,9 @@ class NetworkConfig:
 
     pooling: str = one_of("max", "average")
     pool_edges: str = one_of("floor", "ceil")  # an odd last row is dropped, or pooled alone
-    padding: str = one_of("zero", "reflect", "replicate")
+    padding: str = one_of("zero", "reflect", "replicate", "replicate_first")  # _first: conv1_1 only, zero elsewhere
+    # What it is fed: as the weights were trained, or pixels from 0 to 255 less their mean color, whatever they were.
+    preprocessing: str = one_of("own", "levels")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class LayersConfig:
 
     layers: tuple[str, ...] = layers()
     layer_weights: tuple[float, ...] = within((), 0)
-    reduction: str = one_of("mean", "sum", "half_sum", "quarter_mean")
+    reduction: str = one_of("mean", "sum", "half_sum", "quarter_mean", "half_sum_by_root", "scaled")
 
     def weighted_layers(self) -> Iterable[tuple[str, float]]:
         return zip(self.layers, each(self.layer_weights or (1.0,), len(self.layers)), strict=True)
@@ -110,7 +112,10 @@ class StyleTermsConfig(LayersConfig):
 class TotalVariationConfig:
     """The form of total variation, on pixels counted from 0 to `pixel_range`."""
 
-    form: str = one_of("half_sum_of_squares", "mean_of_squares", "sum_of_magnitudes", "mean_of_magnitudes")
+    form: str = one_of(
+        "half_sum_of_squares", "mean_of_squares", "mean_of_squares_replicated", "mean_of_squares_by_direction",
+        "eight_neighbors", "sum_of_magnitudes", "mean_of_magnitudes", "sum_of_powers",
+    )  # fmt: skip
     pixel_range: float = within(1.0, 0)
 
 
@@ -121,6 +126,8 @@ class ObjectiveConfig:
     content_weight: float = within(1.0, 0)
     style_weight: float = within(1.0, 0)
     tv_weight: float = within(0.0, 0)
+    tuned_for: str = one_of("caffe", "torchvision", "normalized")  # the VGG19 that these weights balance
+    normalize_gradients: bool = False  # each term's, at its layer, to an L1 norm of its weight; not total variation's
     content: LayersConfig = field(default_factory=LayersConfig)
     style: StyleTermsConfig = field(default_factory=StyleTermsConfig)
     tv: TotalVariationConfig = field(default_factory=TotalVariationConfig)
@@ -147,6 +154,7 @@ class OptimizerConfig:
     learning_rate: float = within(1.0, 0)
     decay: str = one_of("constant", "linear", "cosine", "exponential")
     final: float = within(1.0, 0, 1)  # what decay leaves of the learning rate at the end of each scale, as a share
+    clamp: bool = False  # to [0, 1] after every step
     average: float = within(0.0, 0, 0.99999)  # EMA of the iterates; 0: none, the best iterate is the result
     parameters: dict[str, Any] = field(default_factory=dict)  # the optimizer's own, under their Python names
 
