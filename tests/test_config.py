@@ -262,8 +262,8 @@ def junk(hint, metadata):
     nothing |= st.booleans()
     if typing.get_origin(hint) is tuple:
         entry = junk(typing.get_args(hint)[0], metadata)
-        text = st.nothing() if typing.get_args(hint)[0] is str and "names" not in metadata else st.text()
-        return nothing | text | st.integers() | st.lists(entry, min_size=1, max_size=3)
+        single = entry.filter(lambda value: not isinstance(value, list))  # a list of one
+        return nothing | single | st.lists(entry, min_size=1, max_size=3)
     if typing.get_origin(hint) is dict:
         return nothing | st.text() | st.integers() | st.lists(st.none(), max_size=2)
     if hint is str:
