@@ -323,6 +323,19 @@ def test_golden_terms_of_the_first_evaluation(preset):
     np.testing.assert_allclose(total, sum(expected.values()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/presets.md"])
+def test_every_preset_is_in_the_docs(page):
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    assert [preset for preset in PRESETS if f"`{preset}`" not in text] == []
+
+
+@pytest.mark.parametrize("preset", sorted({*PRESETS} - {"default"}))
+def test_every_preset_names_its_source_and_its_departures(preset):
+    text = (REPOSITORY / "configs" / "preset" / f"{preset}.yaml").read_text(encoding="utf-8")
+    assert "# Source: https://" in text and "# Differs from" in text
+    assert compose([f"preset={preset}"]).preset == preset
+
+
 # What a preset's files of other groups say
 
 
