@@ -90,7 +90,7 @@ def lbfgs(
         curvature = _dot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
-        scale = jnp.where(useful, curvature / _dot(change, change), state.scale)
+        scale = jnp.where(useful, _inverse_curvature(step, change), state.scale)
 
         direction = descent_direction(gradient, pairs, scale)
         # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
@@ -129,6 +129,13 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
 
 def _dot(a: Image, b: Image) -> Scalar:
     return jnp.vdot(a, b, precision="highest", preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
+
+
+def _inverse_curvature(step: Image, change: Image) -> Scalar:
+    """(y . s) / (y . y), where squares of large changes y would leave float32: a power of two is taken out first."""
+    exponent = jnp.frexp(jnp.max(jnp.abs(change)).astype(jnp.float32))[1]
+    y = jnp.ldexp(change.astype(jnp.promote_types(change.dtype, jnp.float32)), -exponent)
+    return jnp.ldexp(_dot(y, step) / _dot(y, y), -exponent)
 
 
 def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:

@@ -78,17 +78,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 RESTARTED = ("lbfgs",)  # at each scale: a curvature measured at one size says nothing of another; the rest carry on
 
 
-def clamped(inner: Optimizer) -> Optimizer:
-    """The optimizer, after each of whose steps the image is in [0, 1]. Source: crowsonkb/style-transfer-pytorch."""
-
-    def update(gradient: Image, state: Any, image: Image, *, value: Scalar, learning_rate: Scalar) -> tuple[Image, Any]:
-        updates, state = inner.update(gradient, state, image, value=value, learning_rate=learning_rate)
-        return jnp.clip(image + updates, 0, 1) - image, state
-
-    return Optimizer(inner.init, update)
-
-
-def create(name: str, parameters: Mapping[str, Any], num_steps: int, clamp: bool = False) -> Optimizer:
+def create(name: str, parameters: Mapping[str, Any], num_steps: int) -> Optimizer:
     """The named optimizer; the same object for the same parameters, so that jobs of a sweep share a compilation.
 
     Of a `memory` no more is kept than `num_steps` can fill, which changes nothing but the memory it takes.
@@ -103,7 +93,7 @@ def create(name: str, parameters: Mapping[str, Any], num_steps: int, clamp: bool
         _check(key, value, known[key])
     if "memory" in parameters:
         parameters = {**parameters, "memory": max(1, min(parameters["memory"], num_steps))}
-    return _create(name, tuple(sorted(parameters.items())), clamp)
+    return _create(name, tuple(sorted(parameters.items())))
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -127,9 +117,19 @@ def _check(key: str, value: Any, default: Any) -> None:
 
 
 @lru_cache
-def _create(name: str, parameters: tuple[tuple[str, Any], ...], clamp: bool) -> Optimizer:
-    optimizer = OPTIMIZERS[name](**dict(parameters))
-    return clamped(optimizer) if clamp else optimizer
+def _create(name: str, parameters: tuple[tuple[str, Any], ...]) -> Optimizer:
+    return OPTIMIZERS[name](**dict(parameters))
+
+
+@lru_cache
+def clamped(inner: Optimizer) -> Optimizer:
+    """The optimizer, after each of whose steps the image is in [0, 1]. Source: crowsonkb/style-transfer-pytorch."""
+
+    def update(gradient: Image, state: Any, image: Image, *, value: Scalar, learning_rate: Scalar) -> tuple[Image, Any]:
+        updates, state = inner.update(gradient, state, image, value=value, learning_rate=learning_rate)
+        return jnp.clip(image + updates, 0, 1) - image, state
+
+    return Optimizer(inner.init, update)
 
 
 DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {

@@ -245,3 +245,14 @@ def test_half_a_history_takes_half_the_memory_and_descends_as_well():
     assert sizes[0] == 2 * sizes[1]
     lowest = [min(quadratic(point) for point in trajectory(each, quadratic, start(), 60)) for each in (whole, half)]
     assert lowest[1] < 2 * lowest[0] + 1e-3 * quadratic(start())
+
+
+@pytest.mark.parametrize("exponent", [40, 80])
+def test_the_losss_unit_is_nothing_to_it(exponent):
+    """To the bit, for powers of two, where the first step is shorter than the gradient: its square may be infinite."""
+    points = [
+        trajectory(lbfgs(10), lambda x, unit=unit: unit * quadratic(x), np.float32(start()), 15)
+        for unit in (1.0, 2.0**exponent)
+    ]
+    np.testing.assert_array_equal(*points)
+    assert np.isfinite(points[0]).all() and (points[0][-1] != points[0][0]).any()

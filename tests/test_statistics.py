@@ -1,4 +1,6 @@
-"""Statistics: moments that add up over parts of a picture, and every distance against its naive NumPy twin."""
+"""Statistics: what all of them keep to, and every distance against its naive NumPy twin in float64."""
+
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nstjax import losses
-from nstjax.statistics import GRAM_NORMALIZATIONS, blend_moments, gram_distance, moments
+from nstjax import assets, features, images, losses, weights
+from nstjax.config.schema import StyleTermsConfig
+from nstjax.statistics import (
+    GRAM_NORMALIZATIONS,
+    STATISTICS,
+    blend_moments,
+    gaussian,
+    gram_distance,
+    moments,
+    wasserstein_distance,
+    wasserstein_target,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=15, deadline=None)
@@ -170,3 +182,240 @@ def test_a_soft_guide_multiplies_features():
     guided = np.asarray(x, np.float64) * guide[:, :, None] / np.sqrt((guide**2).sum())
     found = GRAM_NORMALIZATIONS["per_position"](moments(x, jnp.float32(guide)))
     np.testing.assert_allclose(found, naive_gram(guided), rtol=1e-4)
+
+
+# Every statistic: what all of them keep to
+
+CONFIGURED = StyleTermsConfig()
+KEY = jax.random.key(3)
+
+
+def compared(name, x, y, guide=None, guide_of_y=None):
+    """The distance between two feature maps, as a term of an objective takes it."""
+    return to_target(name, x, target_of(name, [y], [1.0], [guide_of_y]), guide)
+
+
+def target_of(name, pictures, shares, guides=None):
+    statistic = STATISTICS[name]
+    summaries = [statistic.summarize(*each) for each in zip(pictures, guides or [None] * len(pictures), strict=True)]
+    return statistic.prepare(statistic.blend(summaries, shares), **options(name))
+
+
+def to_target(name, x, target, guide=None):
+    statistic = STATISTICS[name]
+    draws = {"key": KEY} if statistic.random else {}
+    return statistic.distance(statistic.summarize(x, guide), target, **options(name), **draws)
+
+
+def options(name):
+    return {option: getattr(CONFIGURED, option) for option in STATISTICS[name].options}
+
+
+each_statistic = pytest.mark.parametrize("name", STATISTICS)
+
+
+@each_statistic
+def test_a_picture_is_at_no_distance_from_itself_and_has_no_slope_there(name):
+    """On noise, on nothing, and on one value everywhere; with more channels than positions, too."""
+    loss = jax.jit(jax.value_and_grad(partial(to_target, name)))
+    far, _ = loss(feature_map(1), target_of(name, [feature_map(2)], [1.0]))
+    for x in (feature_map(1), feature_map(1, 2, 2), jnp.zeros((5, 4, 6)), jnp.full((5, 4, 6), 300.0)):
+        value, gradient = loss(x, target_of(name, [x], [1.0]))
+        _, elsewhere = loss(x, target_of(name, [feature_map(2)], [1.0]))
+        assert 0 <= value <= 1e-9 * far
+        assert jnp.isfinite(gradient).all()
+        assert jnp.abs(gradient).max() <= 1e-4 * jnp.abs(elsewhere).max()
+
+
+@each_statistic
+@pytest.mark.parametrize("x", [jnp.zeros((5, 4, 6)), jnp.full((5, 4, 6), 300.0), feature_map(1, 1, 1)])
+def test_the_slope_on_a_flat_feature_map_is_finite(name, x):
+    value, gradient = jax.value_and_grad(lambda x: compared(name, x, feature_map(2)))(x)
+    assert value > 0
+    assert jnp.isfinite(gradient).all()
+
+
+@each_statistic
+def test_other_features_are_at_a_distance(name):
+    assert compared(name, feature_map(1), feature_map(2)) > 0.01
+
+
+@each_statistic
+def test_the_gradient_is_the_slope(name):
+    """Along a random direction, by central differences in steps that float32 resolves."""
+    x, target = feature_map(1), target_of(name, [feature_map(2)], [1.0])
+    loss = jax.jit(lambda x: to_target(name, x, target))
+    direction = feature_map(5)
+    step = 1e-3 * jnp.linalg.norm(x) / jnp.linalg.norm(direction)
+    slope = (loss(x + step * direction) - loss(x - step * direction)) / (2 * step)
+    np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(x), direction), slope, rtol=2e-2)
+
+
+@each_statistic
+@quick
+@given(SEEDS)
+def test_where_things_are_does_not_matter(name, seed):
+    x, y = feature_map(seed), feature_map(seed + 1)
+    order = np.random.default_rng(seed).permutation(20)
+    shuffled = x.reshape(20, 6)[order].reshape(4, 5, 6)
+    np.testing.assert_allclose(compared(name, shuffled, y), compared(name, x, y), rtol=1e-3)
+
+
+@each_statistic
+def test_the_parts_of_a_picture_blend_into_the_whole(name):
+    """By their shares of its positions."""
+    x, y = feature_map(1), feature_map(2)
+    whole, parts = target_of(name, [y], [1.0]), target_of(name, [y[:2], y[2:]], [0.4, 0.6])
+    np.testing.assert_allclose(to_target(name, x, parts), to_target(name, x, whole), rtol=1e-3)
+    assert to_target(name, y, parts) <= 1e-7 * to_target(name, x, whole)
+
+
+@each_statistic
+def test_a_share_of_nothing_is_no_part_of_a_blend(name):
+    x, y, z = feature_map(1), feature_map(2), feature_map(3, height=9)
+    blended = target_of(name, [y, z], [1.0, 0.0])
+    np.testing.assert_allclose(to_target(name, x, blended), compared(name, x, y), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in STATISTICS if name != "gram"])
+def test_shares_are_proportions(name):
+    """Twice a mean and twice a second moment are no picture's; only Gram matrices add up beyond 1."""
+    x, styles = feature_map(1), [feature_map(2), feature_map(3)]
+    once, twice = (target_of(name, styles, shares) for shares in ([0.25, 0.75], [0.5, 1.5]))
+    np.testing.assert_allclose(to_target(name, x, twice), to_target(name, x, once), rtol=1e-5)
+
+
+@each_statistic
+def test_a_guide_of_ones_is_none(name):
+    x, y, ones = feature_map(1), feature_map(2), jnp.ones((5, 4))
+    np.testing.assert_allclose(compared(name, x, y, ones, ones), compared(name, x, y), rtol=1e-5)
+
+
+@each_statistic
+def test_a_guide_of_zeros_and_ones_cuts_out(name):
+    """In the image and in the style; and the gradient is nothing elsewhere."""
+    x, y, guide = feature_map(1), feature_map(2), jnp.zeros((5, 4)).at[1:4, :3].set(1.0)
+    cut = compared(name, x[1:4, :3], y[1:4, :3])
+    np.testing.assert_allclose(compared(name, x, y, guide, guide), cut, rtol=1e-3)
+    gradient = jax.grad(lambda x: compared(name, x, y, guide, guide))(x)
+    expected = jnp.zeros_like(x).at[1:4, :3].set(jax.grad(lambda x: compared(name, x, y[1:4, :3]))(x[1:4, :3]))
+    np.testing.assert_allclose(gradient, expected, atol=1e-4 * jnp.abs(expected).max())
+
+
+# Covariance; mean and variance
+
+
+@quick
+@given(SEEDS)
+def test_covariance_distance_is_its_formula(seed):
+    x, y = feature_map(seed), feature_map(seed + 1, height=3, width=7)
+    covariances = [np.cov(np.asarray(each, np.float64).reshape(-1, 6), rowvar=False, bias=True) for each in (x, y)]
+    expected = ((covariances[0] - covariances[1]) ** 2).mean()
+    np.testing.assert_allclose(compared("covariance", x, y), expected, rtol=1e-3)
+
+
+@quick
+@given(SEEDS)
+def test_mean_variance_distance_is_its_formula(seed):
+    x, y = feature_map(seed), feature_map(seed + 1, height=3, width=7)
+    f, g = (np.asarray(each, np.float64).reshape(-1, 6) for each in (x, y))
+    expected = ((f.mean(0) - g.mean(0)) ** 2).mean() + ((f.std(0) - g.std(0)) ** 2).mean()
+    np.testing.assert_allclose(compared("mean_variance", x, y), expected, rtol=1e-3)
+
+
+def test_covariance_is_blind_to_means_and_mean_variance_is_not():
+    x = feature_map(1)
+    scale = float(jnp.var(x))
+    assert compared("covariance", x + 2 * scale**0.5, x) < 1e-6 * scale**2
+    np.testing.assert_allclose(compared("mean_variance", x + 2 * scale**0.5, x), 4 * scale, rtol=1e-3)
+
+
+def test_mean_variance_is_blind_to_correlations_and_covariance_is_not():
+    x = feature_map(1)
+    turned = x.at[:, :, 0].set(x[::-1, :, 0])
+    assert compared("mean_variance", turned, x) < 1e-9 * float(jnp.var(x))
+    assert compared("covariance", turned, x) > 1e-3 * float(jnp.var(x)) ** 2
+
+
+# Wasserstein
+
+
+def eigendecomposed(x, y, epsilon):
+    """The distance and its gradient to the letter of the formula, by eigenvalues of covariances in float64."""
+
+    def covariance(f):
+        return np.cov(f, rowvar=False, bias=True) + epsilon * np.eye(f.shape[1])
+
+    def power(matrix, exponent, least):
+        values, vectors = np.linalg.eigh(matrix)
+        return vectors * np.maximum(values, least) ** exponent @ vectors.T
+
+    f, g = (np.asarray(each, np.float64).reshape(-1, each.shape[-1]) for each in (x, y))
+    of_x, of_y, apart = covariance(f), covariance(g), f.mean(0) - g.mean(0)
+    root = power(of_y, 0.5, epsilon)
+    product = root @ of_x @ root
+    traces = np.trace(of_x) + np.trace(of_y) - 2 * np.trace(power(product, 0.5, epsilon**2))
+    transport = root @ power(product, -0.5, epsilon**2) @ root
+    centered = f - f.mean(0)
+    gradient = 2 / f.size * (apart + centered - centered @ transport)
+    return (apart**2).mean() + traces / f.shape[1], gradient.reshape(x.shape)
+
+
+@partial(jax.jit, static_argnames="epsilon")
+def wasserstein(x, y, epsilon):
+    target = wasserstein_target(gaussian(y), epsilon=epsilon)
+    return jax.value_and_grad(lambda x: wasserstein_distance(gaussian(x), target, epsilon=epsilon))(x)
+
+
+def assert_is_eigendecomposed(x, y, epsilon, rtol=1e-4):
+    value, gradient = wasserstein(x, y, epsilon)
+    expected, slopes = eigendecomposed(x, y, epsilon)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+    error = np.linalg.norm(gradient - slopes) / np.linalg.norm(slopes)
+    cosine = (np.asarray(gradient, np.float64) * slopes).sum() / np.linalg.norm(gradient) / np.linalg.norm(slopes)
+    assert error < rtol and cosine > 1 - 1e-5, (error, 1 - cosine)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 4), (2, 3), (5, 4), (30, 20)])
+def test_wasserstein_is_its_formula(height, width):
+    """With fewer positions than channels, too: the covariance has not full rank."""
+    for seed in range(3):
+        assert_is_eigendecomposed(feature_map(seed, height, width), feature_map(seed + 1), 1e-4, rtol=1e-3)
+
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+@lru_cache
+def real_features(name, side):
+    network = weights.load("caffe-8bit")
+    pixels = images.resize(images.load(assets.resolve(name)).pixels, side * 3 // 4, side)
+    extract = jax.jit(features.extractor(pooling="average"), static_argnums=2)
+    return extract(network, jnp.asarray(pixels), STYLE_LAYERS)
+
+
+def of_real_features():
+    """Every layer at every size; two of them in the fast tests."""
+    for side in (64, 128, 256):
+        for layer in STYLE_LAYERS:
+            fast = side == 64 and layer in ("relu1_1", "relu5_1")
+            yield pytest.param(side, layer, marks=() if fast else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("side", "layer"), of_real_features())
+def test_wasserstein_on_real_features(side, layer):
+    """At relu5_1 of 64 px there are 12 positions and 512 channels; eigenvalues reach from 0 to 1e7."""
+    x, y = (real_features(name, side)[layer] for name in ("grace_hopper", "starry"))
+    assert_is_eigendecomposed(x, y, 1e-4, rtol=5e-3)
+
+
+def test_wasserstein_of_moved_features_is_how_far_they_moved():
+    x = feature_map(1)
+    np.testing.assert_allclose(compared("wasserstein", x + 3.0, x), 9, rtol=1e-4)
+
+
+def test_wasserstein_of_scaled_deviations_is_the_change_of_their_roots():
+    """Covariances that commute: mean (sigma - sigma*)^2, whatever the correlations."""
+    x = feature_map(1)
+    x = x - x.mean((0, 1), keepdims=True)
+    np.testing.assert_allclose(compared("wasserstein", 3 * x, x), 4 * (np.asarray(x) ** 2).mean(), rtol=1e-4)

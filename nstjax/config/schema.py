@@ -97,10 +97,11 @@ class LayersConfig:
 
 @dataclass(frozen=True)
 class StyleTermsConfig(LayersConfig):
-    """Style layers, the statistic compared in each, and what these are computed with."""
+    """Style layers, the statistic compared in each, and what these are computed with (`reduction`: of moments only)."""
 
-    statistic: tuple[str, ...] = names("gram")
+    statistic: tuple[str, ...] = names("gram", "covariance", "mean_variance", "wasserstein")
     normalization: str = one_of("per_position", "per_element", "none")  # of Gram matrices: by M, by C M, or not
+    epsilon: float = within(1e-4, 0)  # of wasserstein: what is added to the variances
     layer_scaling: str = one_of("equal", "inverse_square")  # inverse_square: 1 / C^2
 
     def statistics(self) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class ContentTerm:
 
 
 class StyleTarget(NamedTuple):
-    """A summary to match, and where in the image it is to be matched: everywhere, if the guide is None."""
+    """A prepared summary to match, and where in the image that shall be: everywhere, if the guide is None."""
 
     summary: Any
     guide: Guide | None
@@ -68,7 +68,7 @@ class StyleTerm:
     """A statistic of style pictures, blind to where things are.
 
     Attributes:
-        options: of the statistic's distance, by name.
+        options: of the statistic, by name.
         styles: numbers of the pictures whose blend is the target.
         shares: of each of them in the blend.
     """
@@ -85,7 +85,9 @@ class StyleTerm:
         return STATISTICS[self.statistic].summarize(feature_map, guide)
 
     def target(self, summaries: Sequence[Any], guide: Guide | None) -> StyleTarget:
-        return StyleTarget(STATISTICS[self.statistic].blend(summaries, self.shares), guide)
+        statistic = STATISTICS[self.statistic]
+        blended = statistic.blend(summaries, self.shares)
+        return StyleTarget(statistic.prepare(blended, **dict(self.options)), guide)
 
     def loss(self, feature_map: FeatureMap, target: StyleTarget, key: PRNGKeyArray) -> Scalar:
         statistic, value = STATISTICS[self.statistic], self.summary(feature_map, target.guide)

@@ -156,8 +156,8 @@ def learning_rates(config: Config, steps: int) -> np.ndarray:
 
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
-    optimizer = config.optimizer
-    return optimizers.create(optimizer.name, optimizer.parameters, steps, optimizer.clamp)
+    optimizer = optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
+    return optimizers.clamped(optimizer) if config.optimizer.clamp else optimizer
 
 
 def _extractor(config: Config) -> Extract:

@@ -31,6 +31,14 @@ def moments(feature_map: FeatureMap, guide: Guide | None = None) -> Moments:
     return Moments(_products(g * f), (g**2 * f).sum(0), (g**2).sum())
 
 
+def mean_over_positions(x: Float[Array, "m c"], guide: Guide | None = None) -> Float[Array, "c"]:
+    """The mean of rows; zero where the guide leaves nothing."""
+    if guide is None:
+        return x.mean(0)
+    weights = jnp.square(guide.reshape(-1, 1))
+    return (weights * x).sum(0) / jnp.maximum(weights.sum(), jnp.finfo(jnp.float32).tiny)
+
+
 @jax.custom_vjp
 def _products(f: Float[Array, "m c"]) -> Float[Array, "c c"]:
     return lax.dot_general(f, f, (((0,), (0,)), ((), ())), precision="highest")
@@ -62,6 +70,16 @@ def blend_moments(summaries: Sequence[Moments], shares: Sequence[float]) -> Mome
     return Moments(products, sums, jnp.asarray(positions, jnp.float32))
 
 
+def mix_moments(summaries: Sequence[Moments], shares: Sequence[float]) -> Moments:
+    """A mixture, whatever the shares sum to: several times a mean and a second moment have no variance."""
+    return blend_moments(summaries, proportions(shares))
+
+
+def proportions(shares: Sequence[float]) -> list[float]:
+    """Shares made to sum to 1."""
+    return [share / sum(shares) for share in shares]
+
+
 GRAM_NORMALIZATIONS: Mapping[str, Callable[[Moments], Float[Array, "c c"]]] = {
     "none": lambda each: each.products,
     "per_position": lambda each: each.products / each.positions,  # 1 / M: Gatys' code
@@ -73,3 +91,17 @@ def gram_distance(value: Moments, target: Moments, *, normalization: str, reduct
     """The squared difference of two normalised Gram matrices. Source: Gatys et al. (2016), equation 4."""
     normalize = GRAM_NORMALIZATIONS[normalization]
     return squared_error(normalize(value), normalize(target), reduction=reduction)
+
+
+def covariance(each: Moments) -> Float[Array, "c c"]:
+    """Of features over positions: the Gram matrix about the mean, 1 / M."""
+    mean = each.sums / each.positions
+    return each.products / each.positions - mean[:, None] * mean[None, :]
+
+
+def covariance_distance(value: Moments, target: Moments, *, reduction: str) -> Scalar:
+    """The squared difference of two covariances, blind to means. Source: Li et al. (2017), "Universal style transfer".
+
+    Differs from Li et al.: matched by optimisation, as a Gram matrix is, not by whitening and coloring.
+    """
+    return squared_error(covariance(value), covariance(target), reduction=reduction)
