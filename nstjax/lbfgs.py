@@ -17,6 +17,8 @@ from nstjax.types import Image, Scalar
 
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
 
+_LONGEST_STEP = 1e4  # of a pixel from 0 to 1: beyond, the image that is to be gone back to would be lost in rounding
+
 _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 
 
@@ -55,8 +57,8 @@ def lbfgs(
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
 
-    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, a shorter step is tried instead; and there
-    are no stopping tolerances.
+    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, a shorter step is tried instead; no step is
+    longer than a jump that can be undone; and there are no stopping tolerances.
 
     Args:
         memory: pairs to remember; each costs two images.
@@ -90,12 +92,13 @@ def lbfgs(
         curvature = _dot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
-        scale = jnp.where(useful, _inverse_curvature(step, change), state.scale)
+        scale = jnp.where(useful, curvature / _dot(change, change), state.scale)
 
         direction = descent_direction(gradient, pairs, scale)
         # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
         unknown = jnp.isinf(last.value) if first_step is None else pairs.pushed == 0
         step_size = jnp.where(unknown, first_step_size(gradient, direction), 1.0)
+        step_size = jnp.minimum(step_size, _LONGEST_STEP / (jnp.max(jnp.abs(direction)) + _TINY))
         onward = Accepted(value, gradient, direction, step_size * learning_rate)
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)
@@ -129,13 +132,6 @@ def descent_direction(gradient: Image, pairs: Pairs, scale: Scalar) -> Image:
 
 def _dot(a: Image, b: Image) -> Scalar:
     return jnp.vdot(a, b, precision="highest", preferred_element_type=jnp.promote_types(a.dtype, jnp.float32))
-
-
-def _inverse_curvature(step: Image, change: Image) -> Scalar:
-    """(y . s) / (y . y), where squares of large changes y would leave float32: a power of two is taken out first."""
-    exponent = jnp.frexp(jnp.max(jnp.abs(change)).astype(jnp.float32))[1]
-    y = jnp.ldexp(change.astype(jnp.promote_types(change.dtype, jnp.float32)), -exponent)
-    return jnp.ldexp(_dot(y, step) / _dot(y, y), -exponent)
 
 
 def _shrinkage(value: Scalar, accepted_value: Scalar) -> Scalar:

@@ -33,6 +33,7 @@ REDUCTIONS = {
     "scaled": "Σ d² / Σ abs d",
 }
 GRAMS = {"none": "F Fᵀ", "per_position": "F Fᵀ / M", "per_element": "F Fᵀ / CM"}
+STATISTICS = {"wasserstein": "W₂² / C of Gaussians"}
 SCALINGS = {"equal": "", "inverse_square": " / C²"}
 VARIATIONS = {
     "half_sum_of_squares": "½ Σ (dx² + dy²)",
@@ -122,7 +123,7 @@ def content(config: Config) -> str:
 def style(config: Config) -> str:
     compared = config.objective.style
     statistic = ", ".join(
-        f"{REDUCTIONS[compared.reduction]} of {GRAMS[compared.normalization]}" if each == "gram" else each
+        f"{REDUCTIONS[compared.reduction]} of {GRAMS[compared.normalization]}" if each == "gram" else STATISTICS[each]
         for each in dict.fromkeys(compared.statistics())
     )
     scaling = SCALINGS[compared.layer_scaling]

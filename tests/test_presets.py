@@ -205,6 +205,34 @@ def tutorial(x, c, s):
     return {"content/relu4_2": content, **by_layer("style", RELUS, style), "tv": 0}
 
 
+def crowson(x, c, s):
+    """Of Gaussians' means and covariances + 1e-4 I: mean (mu - mu*)^2 + mean diag(S* + S - 2 (S*^1/2 S S*^1/2)^1/2)."""
+
+    def gaussian(f):
+        mean, second = f.mean(0), f.T @ f / len(f)
+        return mean, second - np.outer(mean, mean) + 1e-4 * np.eye(len(mean))
+
+    def root(matrix):
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+
+    def style(k, at):
+        (mean, covariance), (its_mean, its_covariance) = gaussian(x[at]), gaussian(s[at])
+        half = root(its_covariance)
+        spread = np.diag(its_covariance + covariance - 2 * root(half @ covariance @ half)).mean()
+        return (256, 64, 16, 4, 1)[k] / 341 * (((mean - its_mean) ** 2).mean() + spread)
+
+    wide = np.pad(x[IMAGE], ((1, 1), (1, 1), (0, 0)), "edge")
+    center = wide[1:-1, 1:-1]
+    straight = ((wide[1:-1, 2:] - center) ** 2).mean() / 3 + ((wide[2:, 1:-1] - center) ** 2).mean() / 3
+    diagonal = ((wide[1:, 1:] - wide[:-1, :-1]) ** 2).mean() / 12 + ((wide[1:, :-1] - wide[:-1, 1:]) ** 2).mean() / 12
+    return {
+        "content/relu4_2": 0.015 * ((x["relu4_2"] - c["relu4_2"]) ** 2).mean(),
+        **by_layer("style", RELUS, style),
+        "tv": 2 * 2 * (straight + diagonal),
+    }
+
+
 def crowson2021(x, c, s):
     """ScaledMSE = sum d^2 / (sum |d| + 1e-8) of features and of Gram / M; TV of the picture with a border repeated."""
 
@@ -286,6 +314,7 @@ OWN_SIZE, ITS_SIZE, DIVISIBLE = (40, 62), (45, 53), (48, 64)  # of the style, wh
 CEIL = {"pool_edges": "ceil"}
 GOLDEN = {  # the formula; the style's size; what the network is, where it isn't max pooling with zeros around
     "anishathalye": (anishathalye, ITS_SIZE, CEIL),
+    "crowson": (crowson, OWN_SIZE, {"padding": "replicate_first"}),
     "crowson2021": (crowson2021, OWN_SIZE, {"padding": "replicate_first"}),
     "cysmith": (cysmith, ITS_SIZE, AVERAGE | CEIL),
     "default": (default, OWN_SIZE, AVERAGE),
@@ -348,8 +377,9 @@ def test_keras_ios_learning_rate_is_its_schedules():
     )
 
 
-def test_crowsons_scales_are_powers_of_the_root_of_two():
-    config = compose(["preset=crowson2021"])
+@pytest.mark.parametrize("preset", ["crowson", "crowson2021"])
+def test_crowsons_scales_are_powers_of_the_root_of_two(preset):
+    config = compose([f"preset={preset}"])
     assert [round(config.size * share) for share in config.schedule.scales] == [128, 181, 256, 362, 512]
     assert config.schedule.steps == (1000, 500, 500, 500, 500)
 
