@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
-from nstjax.config.schema import LARGEST, Config
+from nstjax.config.schema import LARGEST, Config, OptimizerConfig
 from nstjax.errors import UserError, shown
 
 
@@ -144,9 +144,13 @@ def _check_consistency(config: Config) -> None:
             )
     if not (content.layers or style.layers):
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
-    if config.optimizer.clamp and config.optimizer.name == "lbfgs":
+    _check_optimizer(config.optimizer)
+
+
+def _check_optimizer(optimizer: OptimizerConfig) -> None:
+    if optimizer.clamp and optimizer.name == "lbfgs":
         raise UserError("optimizer.clamp=true would cut steps that lbfgs remembers whole; choose another optimizer")
-    if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
+    if optimizer.decay == "exponential" and optimizer.final == 0:
         raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
 
 
