@@ -423,6 +423,9 @@ def test_untrained_weights_are_warned_of_once(caplog):
     assert len(said) == 1 and "UNTRAINED" in said[0]
 
 
+ENOUGH = {"keras_io": 256}  # pixels: its learning rate is for 400
+
+
 def small(preset, *overrides):
     return compose([f"preset={preset}", "content=grace_hopper", "style=starry", "preview_every=0", *overrides])
 
@@ -433,8 +436,7 @@ def test_every_preset_runs(preset, tmp_path):
     """With the last two of its own scales, 6 steps at each, on few pixels."""
     scales = compose([f"preset={preset}"]).schedule.scales[-2:]
     lengths = [f"schedule.scales={list(scales)}", f"schedule.steps={[6] * len(scales)}"]
-    size = 192 if preset == "keras_io" else 64  # its learning rate is for 400
-    assert run(small(preset, f"size={size}", *lengths), tmp_path).is_file()
+    assert run(small(preset, f"size={ENOUGH.get(preset, 64)}", *lengths), tmp_path).is_file()
     rows = history(tmp_path)
     assert np.isfinite([row["total"] for row in rows]).all()
     last = [row["total"] for row in rows if row["scale"] == len(scales) - 1]
@@ -445,6 +447,6 @@ def test_every_preset_runs(preset, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_presets_loss_goes_down(preset, tmp_path):
-    run(small(preset, "size=192", "schedule=single", "schedule.steps=[19]"), tmp_path)
+    run(small(preset, f"size={ENOUGH.get(preset, 192)}", "schedule=single", "schedule.steps=[19]"), tmp_path)
     totals = [row["total"] for row in history(tmp_path)]
     assert len(totals) == 20 and totals[-1] < totals[0]
