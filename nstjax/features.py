@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from nstjax.convolution import frozen
 from nstjax.layers import CHANNELS
-from nstjax.types import FeatureMap, Features, Image, Network
+from nstjax.types import FeatureMap, Features, Image, Network, Preprocessing
 
 Extract = Callable[[Network, Image, tuple[str, ...]], Features]
 
@@ -27,7 +27,8 @@ class VGG19(nn.Module):
         layers: names of the layers to return (`nstjax.layers.CHANNELS`).
         pooling: "max", as the network was trained, or "average" (Gatys et al. 2015: "slightly more appealing").
         pool_edges: "floor" drops an odd last row or column (Caffe, PyTorch), "ceil" pools it alone (TensorFlow's SAME).
-        padding: what lies beyond the border of every convolution's input: "zero", "reflect" or "replicate".
+        padding: what lies beyond the border of every convolution's input: "zero", "reflect" or "replicate"; with
+            "replicate_first" that of the picture is repeated, and those of feature maps are surrounded by zeros.
         dtype: of the computation; the parameters stay float32.
         convolution: a drop-in for `lax.conv_general_dilated`, such as that itself. What it was given by
             `nstjax.convolution.prepare` is in the variable collection `prepared`, by layer.
@@ -54,40 +55,66 @@ class VGG19(nn.Module):
             return nn.relu(x)
         if name.startswith("pool"):
             return POOLINGS[self.pooling](even_sides(x, self.pool_edges))
-        same = self.padding == "zero"
+        mode = self._padding_of(name)
+        same = mode == "zero"
         prepared = self.variables.get("prepared", {}).get(name)
         convolution = self.convolution if prepared is None else partial(self.convolution, prepared=prepared)
         conv = nn.Conv(
             CHANNELS[name], (3, 3), padding="SAME" if same else "VALID", dtype=self.dtype,
             conv_general_dilated=convolution, name=name,
         )  # fmt: skip
-        return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[self.padding]))
+        return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[mode]))
+
+    def _padding_of(self, name: str) -> str:
+        if self.padding == "replicate_first":
+            return "replicate" if name == "conv1_1" else "zero"
+        return self.padding
 
 
 def extract(
-    network: Network, image: Image, layers: tuple[str, ...], dtype: str = "float32", **settings: Any
+    network: Network,
+    image: Image,
+    layers: tuple[str, ...],
+    dtype: str = "float32",
+    preprocessing: str = "own",
+    **settings: Any,
 ) -> Features:
-    """Feature maps of an image at the named layers, on the network's own preprocessing; float32 whatever `dtype` is.
+    """Feature maps of an image at the named layers; float32 whatever `dtype` is.
 
     `settings` are VGG19's: pooling, pool_edges, padding. Source: Simonyan & Zisserman (2015), table 1, column E.
+
+    Args:
+        preprocessing: the network's "own"; or "levels", pixels from 0 to 255 less its mean color, as Simonyan &
+            Zisserman's own weights want it. Source: gordicaleksa/pytorch-neural-style-transfer, for torchvision's.
     """
-    scale, mean, std = (jnp.broadcast_to(value, image.shape) for value in network.preprocessing)
+    input_of = network.preprocessing if preprocessing == "own" else _levels(network.preprocessing)
+    scale, mean, std = (jnp.broadcast_to(value, image.shape) for value in input_of)
     vgg19 = VGG19(layers, dtype=jnp.dtype(dtype), **settings)
     variables = {"params": network.params, "prepared": network.prepared}
     features: Features = vgg19.apply(variables, (image * scale - mean) / std)  # type: ignore[assignment]
     return {name: feature_map.astype(jnp.float32) for name, feature_map in features.items()}
 
 
+def _levels(own: Preprocessing) -> Preprocessing:
+    return Preprocessing(jnp.full_like(own.scale, 255), own.mean / own.scale * 255, jnp.ones_like(own.std))
+
+
 def extractor(
-    pooling: str = "max", pool_edges: str = "floor", padding: str = "zero", dtype: str = "float32"
+    pooling: str = "max",
+    pool_edges: str = "floor",
+    padding: str = "zero",
+    preprocessing: str = "own",
+    dtype: str = "float32",
 ) -> Extract:
     """`extract` with its settings bound: one object for each setting, so that jobs of a sweep share a compilation."""
-    return _extractor(pooling, pool_edges, padding, dtype)
+    return _extractor(pooling, pool_edges, padding, preprocessing, dtype)
 
 
 @lru_cache
-def _extractor(pooling: str, pool_edges: str, padding: str, dtype: str) -> Extract:
-    return partial(extract, pooling=pooling, pool_edges=pool_edges, padding=padding, dtype=dtype)
+def _extractor(pooling: str, pool_edges: str, padding: str, preprocessing: str, dtype: str) -> Extract:
+    return partial(
+        extract, pooling=pooling, pool_edges=pool_edges, padding=padding, preprocessing=preprocessing, dtype=dtype
+    )
 
 
 def up_to_deepest(layers: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from nstjax.types import Scalar, Variable
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
 
 Decode = Callable[[Variable], Float[Array, "..."]]
+_LONGEST_STEP = 1e4  # of a pixel from 0 to 1: beyond, the image that is to be gone back to would be lost in rounding
 
 _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 
@@ -60,8 +61,8 @@ def lbfgs(
 
     `decode` makes pixels of what has the variable's shape: the image itself, unless it is parametrized.
 
-    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, a shorter step is tried instead; and there
-    are no stopping tolerances.
+    Differs from torch.optim.LBFGS: a loss that multiplies is not accepted, a shorter step is tried instead; no step is
+    longer than a jump that can be undone; and there are no stopping tolerances.
 
     Args:
         memory: pairs to remember; each costs two images.
@@ -102,7 +103,9 @@ def lbfgs(
         direction = descent_direction(gradient, pairs, scale)
         # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
         unknown = jnp.isinf(last.value) if first_step is None else pairs.pushed == 0
-        step_size = jnp.where(unknown, first_step_size(gradient, decode(direction)), 1.0)
+        pixels = decode(direction)
+        step_size = jnp.where(unknown, first_step_size(gradient, pixels), 1.0)
+        step_size = jnp.minimum(step_size, _LONGEST_STEP / (jnp.max(jnp.abs(pixels)) + _TINY))
         onward = Accepted(value, gradient, direction, step_size * learning_rate)
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)

@@ -12,6 +12,9 @@ REDUCTIONS: Mapping[str, Callable[[Float[Array, "..."]], Scalar]] = {
     "sum": lambda difference: jnp.sum(difference**2),
     "half_sum": lambda difference: jnp.sum(difference**2) / 2,  # Gatys et al. (2016), equation 1
     "quarter_mean": lambda difference: jnp.mean(difference**2) / 4,  # with 1 / M: equation 4, 1 / (4 C^2 M^2) sum
+    "half_sum_by_root": lambda difference: jnp.sum(difference**2) / (2 * difference.size**0.5),  # neural-style-tf
+    # style-transfer-pytorch before February 2021: whatever the features' scale, its gradient's L1 norm is about 1.
+    "scaled": lambda difference: jnp.sum(difference**2) / (jnp.sum(jnp.abs(difference)) + 1e-8),
 }
 
 
@@ -31,13 +34,43 @@ def half_sum_of_squares(x: FeatureMap) -> Scalar:
 
 
 def mean_of_squares(x: FeatureMap) -> Scalar:
-    """Mean of dx^2 + dy^2, without the last row and column. Source: pystiche; style-transfer-pytorch before 2021."""
+    """Mean of dx^2 + dy^2, without the last row and column. Source: pystiche."""
     down, right = _forward_differences(x)
     return jnp.mean(down[:, :-1] ** 2 + right[:-1] ** 2)
 
 
+def mean_of_squares_replicated(x: FeatureMap) -> Scalar:
+    """Mean of dx^2 + dy^2, the border repeated beyond itself. Source: style-transfer-pytorch before February 2021."""
+    down, right = _forward_differences(x)
+    return (jnp.sum(down**2) + jnp.sum(right**2)) / x.size
+
+
+def mean_of_squares_by_direction(x: FeatureMap) -> Scalar:
+    """Mean of dx^2 plus mean of dy^2. Source: anishathalye/neural-style."""
+    down, right = _forward_differences(x)
+    return jnp.mean(down**2) + jnp.mean(right**2)
+
+
+def eight_neighbors(x: FeatureMap) -> Scalar:
+    """2 (mean dx^2 / 3 + mean dy^2 / 3 + means over both diagonals / 12), the border repeated beyond itself.
+
+    Source: crowsonkb/style-transfer-pytorch.
+    """
+    wide = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), "edge")
+    down, right = _forward_differences(x)  # beyond the last row and column they are zero
+    falling, rising = wide[1:, 1:] - wide[:-1, :-1], wide[1:, :-1] - wide[:-1, 1:]
+    straight = (jnp.sum(down**2) + jnp.sum(right**2)) / x.size
+    return 2 * (straight / 3 + (jnp.mean(falling**2) + jnp.mean(rising**2)) / 12)
+
+
+def sum_of_powers(x: FeatureMap) -> Scalar:
+    """sum (dx^2 + dy^2)^1.25, without the last row and column. Source: keras.io's example."""
+    down, right = _forward_differences(x)
+    return jnp.sum((down[:, :-1] ** 2 + right[:-1] ** 2) ** 1.25)
+
+
 def sum_of_magnitudes(x: FeatureMap) -> Scalar:
-    """sum |dx| + sum |dy|. Source: neural-style-pt."""
+    """sum |dx| + sum |dy|. Source: neural-style-pt; TensorFlow's `tf.image.total_variation`."""
     down, right = _forward_differences(x)
     return jnp.sum(jnp.abs(down)) + jnp.sum(jnp.abs(right))
 
@@ -51,8 +84,12 @@ def mean_of_magnitudes(x: FeatureMap) -> Scalar:
 TOTAL_VARIATIONS: Mapping[str, Callable[[FeatureMap], Scalar]] = {
     "half_sum_of_squares": half_sum_of_squares,
     "mean_of_squares": mean_of_squares,
+    "mean_of_squares_replicated": mean_of_squares_replicated,
+    "mean_of_squares_by_direction": mean_of_squares_by_direction,
+    "eight_neighbors": eight_neighbors,
     "sum_of_magnitudes": sum_of_magnitudes,
     "mean_of_magnitudes": mean_of_magnitudes,
+    "sum_of_powers": sum_of_powers,
 }
 
 

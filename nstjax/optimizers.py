@@ -154,6 +154,16 @@ def parametrized(inner: Optimizer, parametrization: Parametrization) -> Optimize
     return Optimizer(init, update)
 
 
+def clamped(inner: Optimizer) -> Optimizer:
+    """The optimizer, after each of whose steps the image is in [0, 1]. Source: crowsonkb/style-transfer-pytorch."""
+
+    def update(gradient: Image, state: Any, image: Image, *, value: Scalar, learning_rate: Scalar) -> tuple[Image, Any]:
+        updates, state = inner.update(gradient, state, image, value=value, learning_rate=learning_rate)
+        return jnp.clip(image + updates, 0, 1) - image, state
+
+    return Optimizer(inner.init, update)
+
+
 DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {
     "constant": lambda rate, final, steps: optax.constant_schedule(rate),
     "linear": lambda rate, final, steps: optax.linear_schedule(rate, rate * final, steps),

@@ -103,7 +103,8 @@ def consistent(values):
     style = values["style"]
     sized = style["size"] is None or values["sizing"]["style"] != "content"
     regions = "rest" not in style["region"] or set(style["region"]) - {"rest", None}
-    return started and given and decays and sized and regions and sum(style["shares"]) > 0
+    clamps = not (values["optimizer"]["clamp"] and values["optimizer"]["name"] == "lbfgs")
+    return started and given and decays and clamps and sized and regions and sum(style["shares"]) > 0
 
 
 def test_the_defaults_build_without_any_file():
@@ -274,6 +275,7 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"style": {"layers": ["relu9_1"]}}, "style.layers[0][0]=relu9_1 is not known; choose one of conv1_1"),
         ({"style": {"size": 64}, "sizing": {"style": "content"}}, "style.size and sizing.style=content contradict"),
         ({"init": {"kind": "picture"}}, "init=picture needs the picture's file: give init.path=FILE"),
+        ({"optimizer": {"clamp": True}}, "optimizer.clamp=true would cut steps that lbfgs remembers"),
         ({"init": {"kind": "photo"}}, "init.kind=photo is not known; choose one of content, style, noise"),
     ],
 )

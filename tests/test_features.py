@@ -12,6 +12,7 @@ from nstjax import weights
 from nstjax.convolution import prepare
 from nstjax.features import VGG19, extract, extractor, up_to_deepest
 from nstjax.layers import CHANNELS
+from nstjax.types import Preprocessing
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "vgg19_torch.npz")
 PADDED_LAYERS = ("conv1_1", "relu2_2", "relu3_1", "relu4_2", "relu5_1", "pool5")
@@ -131,3 +132,33 @@ def test_prepared_kernels_change_neither_features_nor_gradient(network, settings
         np.testing.assert_allclose(features[layer], expected[layer], atol=2e-5 * jnp.abs(expected[layer]).max())
     ours, theirs = (np.ravel(gradient).astype(float) for gradient in (ours, theirs))
     assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.999999
+
+
+def test_replicating_first_repeats_the_border_of_the_picture_alone(network):
+    """As if conv1_1 were of the "replicate" network, and all that comes after of the "zero" one."""
+    image = noise(9, 12)
+    first, zero, replicate = (
+        extract(network, image, ("relu1_1", "relu1_2"), padding=padding)
+        for padding in ("replicate_first", "zero", "replicate")
+    )
+    np.testing.assert_array_equal(first["relu1_1"], replicate["relu1_1"])
+    kernel, bias = (np.asarray(network.params["conv1_2"][name], np.float64) for name in ("kernel", "bias"))
+    surrounded = np.pad(np.asarray(first["relu1_1"], np.float64), ((1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(surrounded, (3, 3), (0, 1))
+    expected = np.maximum(np.einsum("hwiyx,yxio->hwo", windows, kernel) + bias, 0)
+    np.testing.assert_allclose(first["relu1_2"], expected, rtol=1e-4, atol=1e-3)
+    assert jnp.abs(first["relu1_2"] - zero["relu1_2"]).max() > 1
+
+
+def test_levels_are_pixels_from_0_to_255_less_the_mean_color(network):
+    """Whatever the network was trained on; for Simonyan & Zisserman's it is its own."""
+    image, own = noise(6, 7), Preprocessing(jnp.float32(2), jnp.float32([0.5, 0.6, 0.7]), jnp.float32([0.1, 0.2, 0.3]))
+    another = network._replace(preprocessing=own)
+    by_hand = Preprocessing(jnp.float32(255), jnp.float32([63.75, 76.5, 89.25]), jnp.ones(3))
+    found = extract(another, image, ("conv1_1",), preprocessing="levels")["conv1_1"]
+    expected = extract(network._replace(preprocessing=by_hand), image, ("conv1_1",))["conv1_1"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+    as_trained, levels = (
+        extract(network, image, ("conv1_1",), preprocessing=each)["conv1_1"] for each in ("own", "levels")
+    )
+    np.testing.assert_allclose(levels, as_trained, rtol=1e-5, atol=1e-3)

@@ -170,7 +170,7 @@ def test_at_an_optimum_there_is_no_step(first_step):
         assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
 
 
-@pytest.mark.parametrize(("curvature", "pushed"), [(1.1e-10, 1), (0.9e-10, 0), (0, 0), (-1, 0)])
+@pytest.mark.parametrize(("curvature", "pushed"), [(1.1e-10, 1), (0.9e-10, 0), (0, 0), (-0.05, 0)])
 def test_a_pair_with_too_little_curvature_is_forgotten(curvature, pushed):
     """The first step is -1e-5, so the change of gradient is curvature / -1e-5."""
     second = image_of(1e-5 - curvature * 1e5, 0, 0)
@@ -245,3 +245,12 @@ def test_half_a_history_takes_half_the_memory_and_descends_as_well():
     assert sizes[0] == 2 * sizes[1]
     lowest = [min(quadratic(point) for point in trajectory(each, quadratic, start(), 60)) for each in (whole, half)]
     assert lowest[1] < 2 * lowest[0] + 1e-3 * quadratic(start())
+
+
+def test_no_step_is_so_long_that_the_way_back_is_lost_in_rounding():
+    """It keeps its direction; the one that follows a jump is a thousandth of it, from where it began."""
+    steep = image_of(1e6, 5e5, 0)
+    _, (update, state), (back, _) = fed((1, image_of(1e-5, 0, 0)), (1, steep), (1e30, steep))
+    np.testing.assert_allclose(update, -steep / 100, rtol=1e-6)
+    np.testing.assert_allclose(state.accepted.step_size, 0.01, rtol=1e-6)
+    np.testing.assert_allclose(back, 0.999 * steep / 100, rtol=1e-4)

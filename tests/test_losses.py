@@ -28,6 +28,8 @@ REDUCTIONS = {
     "sum": lambda d: (d**2).sum(),
     "half_sum": lambda d: (d**2).sum() / 2,
     "quarter_mean": lambda d: (d**2).sum() / (4 * d.size),
+    "half_sum_by_root": lambda d: (d**2).sum() / (2 * d.shape[-1] ** 0.5 * (d.size / d.shape[-1]) ** 0.5),
+    "scaled": lambda d: (d**2).sum() / (np.abs(d).sum() + 1e-8),
 }
 
 
@@ -49,10 +51,17 @@ def test_squared_error_and_its_gradient_are_zero_at_the_target(reduction):
 # Total variation
 
 
+def around_pixel(x, i, j):
+    """Squared differences along both diagonals of the 2 x 2 pixels around a corner, the border repeated outwards."""
+    (top, left), (bottom, right) = (max(i - 1, 0), max(j - 1, 0)), (min(i, len(x) - 1), min(j, x.shape[1] - 1))
+    return ((x[bottom, right] - x[top, left]) ** 2 + (x[bottom, left] - x[top, right]) ** 2).sum()
+
+
 def naive_total_variation(form, x):
     """Neighbour by neighbour, in float64."""
     x = np.asarray(x, np.float64)
     (height, width, channels), squares, down, right = x.shape, [], [], []
+    around = [around_pixel(x, i, j) for i, j in np.ndindex(height + 1, width + 1)]
     for i, j, c in np.ndindex(height, width, channels):
         below = x[i + 1, j, c] - x[i, j, c] if i + 1 < height else None
         beside = x[i, j + 1, c] - x[i, j, c] if j + 1 < width else None
@@ -62,6 +71,11 @@ def naive_total_variation(form, x):
     return {
         "half_sum_of_squares": sum(squares) / 2,
         "mean_of_squares": np.mean(squares),
+        "mean_of_squares_replicated": (np.sum(np.square(down)) + np.sum(np.square(right))) / x.size,
+        "mean_of_squares_by_direction": np.mean(np.square(down)) + np.mean(np.square(right)),
+        "eight_neighbors": 2 * (np.sum(np.square(down)) + np.sum(np.square(right))) / x.size / 3
+        + 2 * np.sum(around) / ((height + 1) * (width + 1) * channels) / 12,
+        "sum_of_powers": sum(each**1.25 for each in squares),
         "sum_of_magnitudes": sum(down) + sum(right),
         "mean_of_magnitudes": (np.mean(down) + np.mean(right)) / 2,
     }[form]

@@ -1,4 +1,4 @@
-"""The objective: a sum of named terms, each its formula; and the presets, each its program's loss, written out.
+"""The objective: a sum of named terms, each its formula.
 
 On real weights and small pictures of odd sizes, in NumPy and float64 from the features on.
 """
@@ -18,8 +18,6 @@ from nstjax.objective import ContentTerm, Objective, StyleTerm, TotalVariationTe
 from nstjax.statistics import GRAM_NORMALIZATIONS
 from nstjax.train import compose
 
-STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 TERMS = (
     ContentTerm("relu2_1", "half_sum"),
     gram_term("relu1_2", "per_element", "sum"),
@@ -218,71 +216,43 @@ def test_weights_are_those_of_the_picture_times_those_of_the_layer():
     )
 
 
-def first_loss(network, config, image, content, style):
-    """The total that a run with this configuration would record for `image`."""
-    configured = objective.from_config(config.objective, features.extractor(**dataclasses.asdict(config.network)))
-    targets = make_targets(network, content, [style], objective=configured)
-    return optimize.measure(
-        image, network, targets, objective.weights_from_config(config.objective), objective=configured
-    )[0]
+# Normalised gradients
 
 
-def gatys2016(image, content, style, pixels):
-    """leongatys/PytorchNeuralStyleTransfer: Gram / M, sum of 1e3 / C^2 * mean; content 1 * mean."""
-    of_style = (
-        1e3
-        / CHANNELS[name] ** 2
-        * ((gram(image[name]) / len(image[name]) - gram(style[name]) / len(style[name])) ** 2).mean()
-        for name in STYLE_LAYERS
-    )
-    return ((image["relu4_2"] - content["relu4_2"]) ** 2).mean() + sum(of_style)
+def naive_gradient(network, image, targets, weights, normalized):
+    """neural_style.lua, term by term: the gradient at its layer / (its L1 norm + 1e-8) * weight, then backwards."""
+    gradient = np.zeros(image.shape)
+    for number, term in enumerate(TERMS):
+        features_of_term, backwards = jax.vjp(lambda x, term=term: OBJECTIVE.features(network, x, (term,)), image)
+        key = jax.random.fold_in(jax.random.key(0), number)
+        at_layer = jax.grad(term.loss)(features_of_term[term.layer], targets.get(term.name), key)
+        if normalized and term.name != "tv":
+            at_layer = at_layer / (np.abs(np.asarray(at_layer, np.float64)).sum() + 1e-8)
+        cotangents = jax.tree.map(jnp.zeros_like, features_of_term) | {term.layer: jnp.float32(at_layer)}
+        gradient += weights[term.name] * np.asarray(backwards(cotangents)[0], np.float64)
+    return gradient
 
 
-def pastiche(image, content, style, pixels):
-    """pastiche 1.6.0: a hundredth of Gatys', to the ratio of style to content."""
-    return gatys2016(image, content, style, pixels) / 100
+@pytest.mark.parametrize("normalized", [True, False])
+def test_normalized_gradients_are_those_of_neural_style(network, normalized):
+    image, targets = picture(0), targets_of(network)
+    objective = dataclasses.replace(OBJECTIVE, normalize_gradients=normalized)
+    loss = jax.value_and_grad(partial(evaluate, objective=objective), has_aux=True)
+    (_, terms), gradient = jax.jit(loss)(image, network, targets, WEIGHTS)
+    expected = naive_gradient(network, image, targets, WEIGHTS, normalized)
+    np.testing.assert_allclose(gradient, expected, atol=1e-4 * np.abs(expected).max())
+    (_, plain), _ = evaluated(image, network, targets, WEIGHTS)
+    for name, value in plain.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5)
 
 
-def johnson2015(image, content, style, pixels):
-    """jcjohnson/neural-style: Gram / (C M), 100 * mean; content 5 * mean; 1e-3 of half the squared differences."""
-    of_style = (
-        100 * ((gram(image[name]) / image[name].size - gram(style[name]) / style[name].size) ** 2).mean()
-        for name in STYLE_LAYERS
-    )
-    down, right = interior_differences(255 * pixels)
-    variation = ((down**2).sum() + (right**2).sum()) / 2
-    return 5 * ((image["relu4_2"] - content["relu4_2"]) ** 2).mean() + sum(of_style) + 1e-3 * variation
-
-
-def tutorial(image, content, style, pixels):
-    """The deeplearning.ai course: 10 * sum / (4 nH nW nC) + 40 * 0.2 * sum over Grams / (4 nC^2 (nH nW)^2)."""
-    of_content = ((image["relu4_2"] - content["relu4_2"]) ** 2).sum() / (4 * content["relu4_2"].size)
-    of_style = (
-        ((gram(image[name]) - gram(style[name])) ** 2).sum() / (4 * CHANNELS[name] ** 2 * len(style[name]) ** 2)
-        for name in STYLE_LAYERS
-    )
-    return 10 * of_content + 40 * 0.2 * sum(of_style)
-
-
-def gram(x):
-    return x.T @ x
-
-
-@pytest.mark.parametrize(
-    ("formula", "style_size", "settings"),
-    [
-        (gatys2016, (40, 62), {}),
-        (pastiche, (40, 62), {}),
-        (johnson2015, (40, 62), {}),
-        (tutorial, (45, 53), {"pooling": "average", "pool_edges": "ceil"}),  # its style has the content's size
-    ],
-)
-def test_a_presets_loss_is_its_programs(network, formula, style_size, settings):
-    """All terms at once, on an image that is neither the content nor the style."""
-    pictures = picture(0, 45, 53), picture(1, 45, 53), picture(2, *style_size)
-    found = first_loss(network, compose([f"preset={formula.__name__}"]), *pictures)
-    expected = formula(
-        *(maps(network, each, (*STYLE_LAYERS, "relu4_2"), **settings) for each in pictures),
-        np.asarray(pictures[0], np.float64),
-    )
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+@pytest.mark.parametrize("weight", [0.0, 1e-30, 1e30])
+def test_normalized_gradients_are_finite(network, weight):
+    """Also without weight, and at the target itself, where there is nothing to divide."""
+    image = picture(0)
+    objective = dataclasses.replace(OBJECTIVE, normalize_gradients=True)
+    loss = jax.jit(jax.grad(partial(evaluate, objective=objective), has_aux=True))
+    for targets in (targets_of(network), targets_of(network, image, [image])):
+        gradient, _ = loss(image, network, targets, dict.fromkeys(WEIGHTS, weight))
+        assert jnp.isfinite(gradient).all()
+        assert (weight == 0) <= (jnp.abs(gradient).max() == 0)

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from nstjax.errors import UserError
-from nstjax.optimizers import DECAYS, OPTIMIZERS, RANGES, create, defaults, learning_rates
+from nstjax.optimizers import DECAYS, OPTIMIZERS, RANGES, clamped, create, defaults, learning_rates
 
 FIRST_ORDER = [name for name in OPTIMIZERS if name != "lbfgs"]
 
@@ -169,3 +169,21 @@ def test_a_quarter_of_the_way_the_cosine_is_still_high():
 @pytest.mark.parametrize("decay", DECAYS)
 def test_without_a_step_there_is_one_evaluation_and_its_rate(decay):
     np.testing.assert_allclose(learning_rates(decay, 0.5, 0.1, 0), [0.5])
+
+
+def test_a_clamped_image_stays_in_range_and_is_otherwise_the_same():
+    """Adam, written out, cut to [0, 1] after each step; its moments know nothing of the cut."""
+    adam, image = create("adam", {"b1": 0.9, "b2": 0.99}, 10), jnp.full((4, 5, 3), 0.9)
+    optimizer = clamped(adam)
+    assert optimizer is clamped(adam)  # so that jobs of a sweep share a compilation
+    state, first, second = optimizer.init(image), np.zeros(image.shape), np.zeros(image.shape)
+    expected = np.asarray(image, np.float64)
+    for step in range(1, 11):
+        gradient = target() - 0.5
+        updates, state = optimizer.update(gradient, state, image, value=jnp.float32(1), learning_rate=jnp.float32(0.05))
+        image = image + updates
+        first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * gradient**2
+        change = 0.05 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
+        expected = np.clip(expected - change, 0, 1)
+        np.testing.assert_allclose(image, expected, atol=1e-5)
+    assert (expected == 1).any() and ((expected > 0) & (expected < 1)).any()

@@ -20,6 +20,7 @@ from nstjax import (
     statistics,
     weights,
 )
+from nstjax.config import objective as compared
 from nstjax.config import schema
 
 
@@ -34,13 +35,13 @@ def names(group, key):
         (schema.OptimizerConfig, "decay", optimizers.DECAYS),
         (schema.ParametrizationConfig, "name", parametrizations.PARAMETRIZATIONS),
         (schema.NetworkConfig, "pooling", features.POOLINGS),
-        (schema.LayersConfig, "layers", layers.CHANNELS),
-        (schema.LayersConfig, "reduction", losses.REDUCTIONS),
+        (compared.LayersConfig, "layers", layers.CHANNELS),
+        (compared.LayersConfig, "reduction", losses.REDUCTIONS),
         (schema.StyleConfig, "propagation", guides.PROPAGATIONS),
-        (schema.StyleTermsConfig, "statistic", statistics.STATISTICS),
-        (schema.StyleTermsConfig, "normalization", statistics.GRAM_NORMALIZATIONS),
-        (schema.StyleTermsConfig, "layer_scaling", objective.LAYER_SCALINGS),
-        (schema.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
+        (compared.StyleTermsConfig, "statistic", statistics.STATISTICS),
+        (compared.StyleTermsConfig, "normalization", statistics.GRAM_NORMALIZATIONS),
+        (compared.StyleTermsConfig, "layer_scaling", objective.LAYER_SCALINGS),
+        (compared.TotalVariationConfig, "form", losses.TOTAL_VARIATIONS),
         (schema.InitConfig, "distribution", inits.DISTRIBUTIONS),
         (schema.ColorConfig, "space", color.SPACES),
         (schema.ColorConfig, "map", color.MAPS),
@@ -72,7 +73,8 @@ def test_kinds_of_init(kind):
 
 @pytest.mark.parametrize("padding", names(schema.NetworkConfig, "padding"))
 @pytest.mark.parametrize("edges", names(schema.NetworkConfig, "pool_edges"))
-def test_paddings_and_pool_edges(padding, edges):
+@pytest.mark.parametrize("preprocessing", names(schema.NetworkConfig, "preprocessing"))
+def test_what_a_network_is_run_with(padding, edges, preprocessing):
     network = weights.load()
-    extract = features.extractor(pooling="max", padding=padding, pool_edges=edges)
+    extract = features.extractor(pooling="max", padding=padding, pool_edges=edges, preprocessing=preprocessing)
     assert extract(network, jnp.zeros((4, 5, 3)), ("pool1",))["pool1"].shape[0] == 2

@@ -145,7 +145,9 @@ def test_the_manifest_identifies_the_pictures_and_the_weights(folder):
     assert "init" not in facts["pictures"]
     file = weights.locate("caffe-8bit")
     data = file.read_bytes()
-    assert facts["weights"] == {"path": str(file), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    assert facts["weights"] == {
+        "path": str(file), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "kind": "caffe"
+    }  # fmt: skip
 
 
 def test_the_manifests_last_terms_are_those_of_the_result(folder):

@@ -5,21 +5,18 @@ keeps the names here and there equal.
 """
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
+from nstjax.config.fields import MAX_SIZE, each
+from nstjax.config.objective import LayersConfig, ObjectiveConfig, StyleTermsConfig
 from nstjax.config.schema import (
-    MAX_SIZE,
     REST,
     ColorConfig,
     Config,
     ContentConfig,
     FineConfig,
     InitConfig,
-    LayersConfig,
-    ObjectiveConfig,
     OutputConfig,
     ScheduleConfig,
     StyleConfig,
-    StyleTermsConfig,
-    each,
 )
 
 __all__ = [

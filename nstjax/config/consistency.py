@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from nstjax.config.schema import LARGEST, REST, Config, ObjectiveConfig, ScheduleConfig
+from nstjax.config.fields import LARGEST
+from nstjax.config.objective import ObjectiveConfig
+from nstjax.config.schema import REST, Config, OptimizerConfig, ScheduleConfig
 from nstjax.errors import UserError
 
 
@@ -12,8 +14,7 @@ def check_consistency(config: Config) -> None:
     _check_styles(config)
     _check_objective(config.objective)
     _check_schedule(config.schedule)
-    if config.optimizer.decay == "exponential" and config.optimizer.final == 0:
-        raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
+    _check_optimizer(config.optimizer)
 
 
 def _check_pictures(config: Config) -> None:
@@ -66,6 +67,13 @@ def _check_objective(objective: ObjectiveConfig) -> None:
             raise UserError(f"{key}.layers names a layer twice; name it once, and give it the sum of the weights")
     if len(set(pools)) < len(pools):
         raise UserError(f"objective.laplacian.pools={list(pools)} has a number twice; give it once")
+
+
+def _check_optimizer(optimizer: OptimizerConfig) -> None:
+    if optimizer.clamp and optimizer.name == "lbfgs":
+        raise UserError("optimizer.clamp=true would cut steps that lbfgs remembers whole; choose another optimizer")
+    if optimizer.decay == "exponential" and optimizer.final == 0:
+        raise UserError("optimizer.decay=exponential never reaches optimizer.final=0; give a share above 0, as 0.01")
 
 
 def _check_schedule(schedule: ScheduleConfig) -> None:

@@ -1,39 +1,10 @@
 """The schema: every key of a run, what it may be, and what it is when nobody says."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nstjax.layers import CHANNELS
-
-
-def one_of(default: str | int, *others: str | int) -> Any:
-    """A field that holds one of a few names or numbers."""
-    return field(default=default, metadata={"names": (default, *others)})
-
-
-MAX_SIZE = 65536  # pixels
-LARGEST = 3.4e38  # of what float32 can hold, in which everything is computed
-
-
-def within(default: float | tuple[float, ...] | None, low: float, high: float = LARGEST) -> Any:
-    """A field whose numbers are from `low` to `high`."""
-    return field(default=default, metadata={"range": (low, high)})
-
-
-def names(default: str, *others: str) -> Any:
-    """A field that holds some of a few names."""
-    return field(default=(default,), metadata={"names": (default, *others)})
-
-
-def each(values: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-    """The values of a list in which a single one stands for `count` of them."""
-    return values * count if len(values) == 1 else values
-
-
-def layers(*default: str) -> Any:
-    """A field that holds names of VGG19's layers."""
-    return field(default=default, metadata={"names": tuple(CHANNELS)})
+from nstjax.config.fields import MAX_SIZE, each, layers, one_of, within
+from nstjax.config.objective import ObjectiveConfig
 
 
 @dataclass(frozen=True)
@@ -119,66 +90,9 @@ class NetworkConfig:
 
     pooling: str = one_of("max", "average")
     pool_edges: str = one_of("floor", "ceil")  # an odd last row is dropped, or pooled alone
-    padding: str = one_of("zero", "reflect", "replicate")
-
-
-@dataclass(frozen=True)
-class LayersConfig:
-    """Layers of VGG19, the weight of each (none given: 1), and how squared differences are reduced."""
-
-    layers: tuple[str, ...] = layers()
-    layer_weights: tuple[float, ...] = within((), 0)
-    reduction: str = one_of("mean", "sum", "half_sum", "quarter_mean")
-
-    def weighted_layers(self) -> Iterable[tuple[str, float]]:
-        return zip(self.layers, each(self.layer_weights or (1.0,), len(self.layers)), strict=True)
-
-
-@dataclass(frozen=True)
-class StyleTermsConfig(LayersConfig):
-    """Style layers, the statistic compared in each, and what these are computed with (`reduction`: of moments only)."""
-
-    statistic: tuple[str, ...] = names(
-        "gram", "covariance", "mean_variance", "wasserstein", "histogram", "sliced_wasserstein"
-    )
-    normalization: str = one_of("per_position", "per_element", "none")  # of Gram matrices: by M, by C M, or not
-    epsilon: float = within(1e-4, 0)  # of wasserstein: what is added to the variances
-    directions: int = within(0, 0, 65536)  # of sliced_wasserstein, another draw at every evaluation; 0: one a channel
-    layer_scaling: str = one_of("equal", "inverse_square")  # inverse_square: 1 / C^2
-
-    def statistics(self) -> tuple[str, ...]:
-        """One for each layer."""
-        return each(self.statistic, len(self.layers))
-
-
-@dataclass(frozen=True)
-class TotalVariationConfig:
-    """The form of total variation, on pixels counted from 0 to `pixel_range`."""
-
-    form: str = one_of("half_sum_of_squares", "mean_of_squares", "sum_of_magnitudes", "mean_of_magnitudes")
-    pixel_range: float = within(1.0, 0)
-
-
-@dataclass(frozen=True)
-class LaplacianConfig:
-    """The content's edges: its picture's Laplacian, after averaging squares of so many pixels; a term for each."""
-
-    pools: tuple[int, ...] = within((), 1, 1024)  # Li et al. (2017): 4, or 4 and 16
-    pixel_range: float = within(255.0, 0)
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """content_weight (alpha), style_weight (beta) and the others, and what each of them weighs."""
-
-    content_weight: float = within(1.0, 0)
-    style_weight: float = within(1.0, 0)
-    tv_weight: float = within(0.0, 0)
-    laplacian_weight: float = within(100.0, 0)  # of the Laplacian of each of laplacian.pools
-    content: LayersConfig = field(default_factory=LayersConfig)
-    style: StyleTermsConfig = field(default_factory=StyleTermsConfig)
-    tv: TotalVariationConfig = field(default_factory=TotalVariationConfig)
-    laplacian: LaplacianConfig = field(default_factory=LaplacianConfig)
+    padding: str = one_of("zero", "reflect", "replicate", "replicate_first")  # _first: conv1_1 only, zero elsewhere
+    # What it is fed: as the weights were trained, or pixels from 0 to 255 less their mean color, whatever they were.
+    preprocessing: str = one_of("own", "levels")
 
 
 @dataclass(frozen=True)
@@ -224,6 +138,7 @@ class OptimizerConfig:
     learning_rate: float = within(1.0, 0)
     decay: str = one_of("constant", "linear", "cosine", "exponential")
     final: float = within(1.0, 0, 1)  # what decay leaves of the learning rate at the end of each scale, as a share
+    clamp: bool = False  # to [0, 1] after every step
     average: float = within(0.0, 0, 0.99999)  # EMA of the iterates; 0: none, the best iterate is the result
     parameters: dict[str, Any] = field(default_factory=dict)  # the optimizer's own, under their Python names
 

@@ -16,6 +16,7 @@ from nstjax.config import ObjectiveConfig, StyleConfig
 from nstjax.features import Extract
 from nstjax.layers import IMAGE
 from nstjax.objective.configured import LAYER_SCALINGS, terms_and_weights
+from nstjax.objective.normalized import normalized_loss, plain_loss
 from nstjax.objective.terms import ContentTerm, LaplacianTerm, StyleTarget, StyleTerm, Term, TotalVariationTerm
 from nstjax.types import AnyImage, Features, Image, Network, Scalar
 
@@ -35,6 +36,7 @@ class Objective:
 
     terms: tuple[Term, ...]
     extract: Extract
+    normalize_gradients: bool = False  # of terms that compare the image with a picture: see `objective.normalized`
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -51,7 +53,8 @@ def _layers(terms: Sequence[Term]) -> tuple[str, ...]:
 
 def from_config(config: ObjectiveConfig, extract: Extract, style: StyleConfig = StyleConfig()) -> Objective:  # noqa: B008
     """The terms that a configuration names; `style` says how several style pictures come together."""
-    return Objective(tuple(term for term, _ in terms_and_weights(config, style)), extract)
+    terms = tuple(term for term, _ in terms_and_weights(config, style))
+    return Objective(terms, extract, config.normalize_gradients)
 
 
 def weights_from_config(config: ObjectiveConfig, style: StyleConfig = StyleConfig()) -> Weights:  # noqa: B008
@@ -122,9 +125,10 @@ def evaluate(
     """
     key = jax.random.key(0) if key is None else key
     features = objective.features(network, image, objective.terms)
+    loss = normalized_loss if objective.normalize_gradients else plain_loss
     terms = {
         term.name: weights[term.name]
-        * term.loss(features[term.layer], targets.get(term.name), jax.random.fold_in(key, number))
+        * loss(term, features[term.layer], targets.get(term.name), jax.random.fold_in(key, number))
         for number, term in enumerate(objective.terms)
     }
     return sum(terms.values(), start=jax.numpy.float32(0)), terms

@@ -1,5 +1,6 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
@@ -29,6 +30,8 @@ from nstjax.run.pictures import (
 from nstjax.run.regions import Masks, guides_at, open_masks
 from nstjax.types import Image, Network
 
+log = logging.getLogger(__name__)
+
 
 class Problem(NamedTuple):
     """What all scales of a run have in common."""
@@ -54,8 +57,8 @@ class Problem(NamedTuple):
             pictures["init"] = self.init.facts()
         pictures |= {key: source.facts() for key, source in self.masks.sources().items()}
         path = self.weights_file
-        weights = {"path": str(path.absolute()), "sha256": files.sha256(path), "bytes": path.stat().st_size}
-        return {"pictures": pictures, "weights": weights}
+        file = {"path": str(path.absolute()), "sha256": files.sha256(path), "bytes": path.stat().st_size}
+        return {"pictures": pictures, "weights": file | {"kind": weights.kind(path)}}
 
 
 class Stage(NamedTuple):
@@ -88,6 +91,7 @@ def prepare(config: Config) -> Problem:
     status, layers = weights_file.stat(), up_to_deepest(compared.layers)
     version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)  # `cp -p` keeps two of them
     network = _network(weights_file, version, layers, config.runtime.convolution)
+    _check_tuning(config, weights.kind(weights_file))
     return Problem(
         content,
         styles,
@@ -98,6 +102,24 @@ def prepare(config: Config) -> Problem:
         objective=compared,
         weights=objective.weights_from_config(config.objective, config.style),
     )
+
+
+_TUNED = {
+    "caffe": "give weights.source=caffe-8bit",
+    "torchvision": "give weights.source=torchvision weights.path=vgg19-dcbb9e9d.pth",
+    "normalized": "give a file of its own as weights.path, or change objective.content_weight and .style_weight",
+}
+
+
+def _check_tuning(config: Config, kind: str) -> None:
+    """Says so where the loss weights are for another VGG19 than the one at hand."""
+    wanted = config.objective.tuned_for
+    if kind not in (wanted, "random"):  # of random ones `locate` warns
+        log.warning(
+            "preset=%s: its loss weights were tuned for the %s VGG19, these weights are %s: features are on another "
+            "scale, so content, style and total variation balance otherwise; for the published balance, %s",
+            config.preset, wanted, kind, _TUNED[wanted],
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep have one network
@@ -163,7 +185,8 @@ def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: Any
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
     optimizer = optimizers.create(config.optimizer.name, config.optimizer.parameters, steps)
-    return optimizers.parametrized(optimizer, parametrizations.create(**asdict(config.parametrization)))
+    optimizer = optimizers.parametrized(optimizer, parametrizations.create(**asdict(config.parametrization)))
+    return optimizers.clamped(optimizer) if config.optimizer.clamp else optimizer
 
 
 def _extractor(config: Config) -> Extract:

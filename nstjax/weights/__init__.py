@@ -14,7 +14,9 @@ from nstjax.types import Network, Params, Preprocessing
 from nstjax.weights import foreign, store
 from nstjax.weights.sources import SOURCES, Source, locate
 
-__all__ = ["SOURCES", "Source", "convert", "load", "locate", "read"]
+__all__ = ["SOURCES", "Source", "convert", "kind", "load", "locate", "read"]
+
+_OF_CAFFE = ("caffe", "caffe-8bit", "keras", "matconvnet")  # one network, by way of several programs
 
 
 def load(source: str = "caffe-8bit", path: str | Path | None = None) -> Network:
@@ -35,6 +37,15 @@ def read(path: str | Path) -> Network:
         params.setdefault(layer, {})[kind] = jnp.asarray(array)
     scale, mean, std = (jnp.asarray(value, jnp.float32) for value in (about.scale, about.mean, about.std))
     return Network(params, Preprocessing(scale, mean, std))
+
+
+def kind(path: str | Path) -> str:
+    """Which VGG19 a file in our layout holds: "caffe" (Simonyan & Zisserman's), "torchvision" or "random".
+
+    Loss weights that were tuned for one of them don't suit another, whose features are on another scale.
+    """
+    source = store.source(Path(path))
+    return "caffe" if source in _OF_CAFFE else source
 
 
 def convert(file: str | Path, out: str | Path) -> Path:

@@ -72,6 +72,12 @@ def read(path: Path) -> Weights:
     return weights
 
 
+def source(path: Path) -> str:
+    """Where the weights of a file that `read` accepts come from, by its metadata alone."""
+    with safe_open(path, framework="np") as file:
+        return _metadata(file.metadata())[0].source
+
+
 def _parse(path: Path) -> tuple[Weights, str]:
     with open(path, "rb") as start:
         if int.from_bytes(start.read(8), "little") > MAX_HEADER:

@@ -1,0 +1,35 @@
+"""What a field of the schema may hold: names, numbers from a range, layers; and lists in which one value is for all."""
+
+from dataclasses import field
+from typing import Any
+
+from nstjax.layers import CHANNELS
+
+
+def one_of(default: str | int, *others: str | int) -> Any:
+    """A field that holds one of a few names or numbers."""
+    return field(default=default, metadata={"names": (default, *others)})
+
+
+MAX_SIZE = 65536  # pixels
+LARGEST = 3.4e38  # of what float32 can hold, in which everything is computed
+
+
+def within(default: float | tuple[float, ...] | None, low: float, high: float = LARGEST) -> Any:
+    """A field whose numbers are from `low` to `high`."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def names(default: str, *others: str) -> Any:
+    """A field that holds some of a few names."""
+    return field(default=(default,), metadata={"names": (default, *others)})
+
+
+def each(values: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """The values of a list in which a single one stands for `count` of them."""
+    return values * count if len(values) == 1 else values
+
+
+def layers(*default: str) -> Any:
+    """A field that holds names of VGG19's layers."""
+    return field(default=default, metadata={"names": tuple(CHANNELS)})
