@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_runs import history, small
 
 from nstjax import assets, features, images, losses, weights
-from nstjax.config.schema import StyleTermsConfig
+from nstjax.config import StyleTermsConfig
 from nstjax.run import run
 from nstjax.statistics import (
     GRAM_NORMALIZATIONS,
