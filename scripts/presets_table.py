@@ -117,17 +117,27 @@ def network(config: Config) -> str:
 
 def content(config: Config) -> str:
     compared = config.objective.content
+    if not compared.layers:
+        return ""
     return f"{config.objective.content_weight:g} · {REDUCTIONS[compared.reduction]} of {', '.join(compared.layers)}"
 
 
 def style(config: Config) -> str:
     compared = config.objective.style
+    if not compared.layers:
+        return ""
     statistic = ", ".join(
         f"{REDUCTIONS[compared.reduction]} of {GRAMS[compared.normalization]}" if each == "gram" else STATISTICS[each]
         for each in dict.fromkeys(compared.statistics())
     )
     scaling = SCALINGS[compared.layer_scaling]
-    return f"{config.objective.style_weight:g} · Σ {shares(compared)}{statistic}{scaling}; {compared.layers[0][:4]}*_1"
+    usual = next((f"{kind}*_1" for kind in ("relu", "conv") if compared.layers == first_of_blocks(kind)), "")
+    layers = usual or ", ".join(compared.layers)
+    return f"{config.objective.style_weight:g} · Σ {shares(compared)}{statistic}{scaling}; {layers}"
+
+
+def first_of_blocks(kind: str) -> tuple[str, ...]:
+    return tuple(f"{kind}{block}_1" for block in range(1, 6))
 
 
 def shares(compared: LayersConfig) -> str:

