@@ -42,7 +42,7 @@ def config(preset: str, changes: Mapping[str, Any] | None = None) -> Config:
 def _groups(defaults: list[Any], prefix: str = "") -> dict[str, str]:
     pairs = [pair for each in defaults if isinstance(each, dict) for pair in each.items()]
     chosen = [(key.removeprefix(prefix), choice) for key, choice in pairs if key.startswith(prefix)]
-    return {key: choice for key, choice in chosen if not key.startswith("override")}
+    return {key: choice for key, choice in chosen if choice is not None and not key.startswith("override")}
 
 
 def _read(name: str) -> dict[str, Any]:
