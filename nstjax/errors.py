@@ -19,13 +19,14 @@ class Interrupted(KeyboardInterrupt):
     """A run that a signal has stopped, after it left everything in order.
 
     Attributes:
+        number: of the signal.
         code: the exit code by which shells know the signal: 130 for Ctrl-C, 143 for SIGTERM.
         picture: the best one so far; None before the first.
     """
 
     def __init__(self, signal_number: int, picture: Path | None) -> None:
         super().__init__()
-        self.code, self.picture = 128 + signal_number, picture
+        self.number, self.code, self.picture = signal_number, 128 + signal_number, picture
 
 
 def printable(text: str) -> str:

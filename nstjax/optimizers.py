@@ -154,6 +154,7 @@ def parametrized(inner: Optimizer, parametrization: Parametrization) -> Optimize
     return Optimizer(init, update)
 
 
+@lru_cache
 def clamped(inner: Optimizer) -> Optimizer:
     """The optimizer, after each of whose steps the image is in [0, 1]. Source: crowsonkb/style-transfer-pytorch."""
 

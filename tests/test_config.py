@@ -104,7 +104,8 @@ def consistent(values):
     sized = style["size"] is None or values["sizing"]["style"] != "content"
     regions = "rest" not in style["region"] or set(style["region"]) - {"rest", None}
     clamps = not (values["optimizer"]["clamp"] and values["optimizer"]["name"] == "lbfgs")
-    return started and given and decays and clamps and sized and regions and sum(style["shares"]) > 0
+    fine = not style["fine"]["picture"] or set(style["fine"]["layers"]) & set(values["objective"]["style"]["layers"])
+    return started and given and decays and clamps and sized and regions and fine and sum(style["shares"]) > 0
 
 
 def test_the_defaults_build_without_any_file():
@@ -248,6 +249,9 @@ def test_names_of_sizing_are_those_of_its_room(key, registry):
         ({"objective": {"content": {"layer_weights": [1, 2]}}}, "objective.content.layer_weights has 2 entries"),
         ({"objective": {"style": {"layers": ["relu1_1", "relu1_1"]}}}, "twice"),
         ({"objective": {"laplacian": {"pools": [4, 4]}}}, "objective.laplacian.pools=[4, 4] has a number twice"),
+        ({"objective": {"style": {"statistic": []}}}, "objective.style.statistic is empty"),
+        ({"style": {"scale": []}}, "style.scale is empty; give one, or leave the key out"),
+        ({"style": {"blend": [""]}}, "style.blend is empty"),
         ({"objective": {"content": {"layers": []}}}, "neither objective.content.layers nor objective.style.layers"),
         (
             {"objective": {"content_weight": 1e30, "content": {"layer_weights": [1e9]}}},

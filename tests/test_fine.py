@@ -56,8 +56,9 @@ def test_weights_and_statistics_go_with_their_layers():
 
 def test_one_that_is_stopped_while_it_paints_its_style_goes_on_to_the_same_bytes(done, tmp_path):
     folder = tmp_path / "run"
-    with interrupted(at_step(0)), pytest.raises(Interrupted):
+    with interrupted(at_step(0)), pytest.raises(Interrupted) as stopped:
         run.run(small(*SETTINGS), folder)
+    assert stopped.value.picture is None  # a style isn't what was asked for
     assert manifest(folder)["status"] == manifest(folder / "style")["status"] == "interrupted"
     run.run(small(*SETTINGS, "resume=true"), folder)
     np.testing.assert_array_equal(pixels(folder / "result.png"), pixels(done / "result.png"))
@@ -75,7 +76,6 @@ def test_it_can_be_run_again_wherever_its_folder_is(done, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("style.fine.layers=[relu5_1]", "style.fine.layers: none of relu5_1 is in objective.style.layers"),
         ("style.fine.picture=none.jpg", "none.jpg: can't be read"),
     ],
 )
@@ -83,6 +83,41 @@ def test_what_cannot_be_painted_is_refused(setting, said, tmp_path):
     with pytest.raises(UserError, match=said):
         run.run(small(*SETTINGS, setting), tmp_path / "run")
     assert manifest(tmp_path / "run")["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["style.fine.layers=[relu5_1]"], r"style.fine.layers=\[relu5_1\]: none of them is in objective.style.layers"),
+        (["style.fine.layers=[]"], r"style.fine.layers=\[\]: none of them is in objective.style.layers; give one"),
+        (["style.fine.picture="], "style.fine.picture is empty; give one, or leave the key out"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_at_once(settings, said):
+    with pytest.raises(UserError, match=said):
+        small(*SETTINGS, *settings)
+
+
+def test_what_is_wrong_with_the_rest_is_said_before_the_style_is_painted(tmp_path):
+    with pytest.raises(UserError, match=r"none.jpg: can't be read"):
+        run.run(small(*SETTINGS, "style.blend=[none.jpg]"), tmp_path / "run")
+    assert not (tmp_path / "run" / "style").exists()
+
+
+def test_an_earlier_result_is_not_removed_before_it_is_read(done):
+    with pytest.raises(UserError, match="is of an earlier run in this run's folder"):
+        run.run(small(f"style.fine.picture={done}/result.png"), done)
+    assert (done / "result.png").is_file()
+
+
+def test_without_a_weight_nothing_of_the_content_is_compared():
+    painting = fine.painting(small(*SETTINGS, "objective.laplacian.pools=[4]")).objective
+    assert not (painting.content.layers or painting.laplacian.pools)
+
+
+@pytest.mark.parametrize(("setting", "size"), [("style.scale=1.5", 72), ("style.size=40", 40), ("seed=0", 48)])
+def test_it_is_painted_as_large_as_it_is_used(setting, size):
+    assert fine.painting(small(*SETTINGS, setting)).size == size
 
 
 def test_a_picture_may_be_a_file(tmp_path):

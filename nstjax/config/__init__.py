@@ -6,7 +6,7 @@ keeps the names here and there equal.
 
 from nstjax.config.building import flat, from_dict, settings, to_dict
 from nstjax.config.fields import MAX_SIZE, each
-from nstjax.config.objective import LayersConfig, ObjectiveConfig, StyleTermsConfig
+from nstjax.config.objective import LaplacianConfig, LayersConfig, ObjectiveConfig, StyleTermsConfig
 from nstjax.config.schema import (
     REST,
     ColorConfig,
@@ -27,6 +27,7 @@ __all__ = [
     "ContentConfig",
     "FineConfig",
     "InitConfig",
+    "LaplacianConfig",
     "LayersConfig",
     "ObjectiveConfig",
     "OutputConfig",

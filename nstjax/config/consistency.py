@@ -44,14 +44,26 @@ def _check_styles(config: Config) -> None:
             raise UserError(f"style.{key}[{files.index('')}] is empty; give a file, or null for the whole picture")
     if REST in style.region and not set(style.region) - {REST, None}:
         raise UserError(f"style.region={REST} is what no other region is; give another style the picture of a region")
+    for key, empty in (
+        ("scale", not style.scale),
+        ("blend", "" in style.blend),
+        ("fine.picture", style.fine.picture == ""),
+    ):
+        if empty:
+            raise UserError(f"style.{key} is empty; give one, or leave the key out")
+    if style.fine.picture and not set(style.fine.layers) & set(compared):
+        given = ",".join(style.fine.layers)
+        raise UserError(f"style.fine.layers=[{given}]: none of them is in objective.style.layers; give one that is")
     if style.size and config.sizing.style == "content":
         raise UserError("style.size and sizing.style=content contradict each other; give one of them")
 
 
 def _check_objective(objective: ObjectiveConfig) -> None:
     content, style, pools = objective.content, objective.style, objective.laplacian.pools
-    if not (content.layers or style.layers):
+    if not (content.layers or style.layers or pools):
         raise UserError("neither objective.content.layers nor objective.style.layers names a layer; name at least one")
+    if not style.statistic:
+        raise UserError("objective.style.statistic is empty; give one for all layers, or one for each")
     _check_lengths("objective.style.layers", style.layers, "objective.style.statistic", style.statistic)
     compared = tuple(zip(style.layers, style.statistics(), strict=True))
     weighted = (

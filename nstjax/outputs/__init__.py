@@ -4,10 +4,10 @@ Every file is whole or absent, the history a whole number of rows; also when the
 """
 
 from nstjax.outputs.folder import LOG, Place, RunFolder, going_on
-from nstjax.outputs.history import HISTORY, history_row
+from nstjax.outputs.history import GROUPS, HISTORY, history_row
 from nstjax.outputs.manifest import MANIFEST, PAINTED, RESULT, finished, read_manifest, versions
 
 __all__ = [
-    "HISTORY", "LOG", "MANIFEST", "PAINTED", "RESULT", "Place", "RunFolder", "finished", "going_on", "history_row",
-    "read_manifest", "versions",
+    "GROUPS", "HISTORY", "LOG", "MANIFEST", "PAINTED", "RESULT", "Place", "RunFolder", "finished", "going_on",
+    "history_row", "read_manifest", "versions",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 from nstjax import files
 
 HISTORY = "history.csv"
+GROUPS = ("content", "style", "tv")  # of terms, by what their names begin with; a column each, their sums
 
 Row = dict[str, float]
 
@@ -59,7 +60,7 @@ def history_row(
     terms = {name: float(values[k]) for name, values in records.items()}
     row: Row = {"scale": scale, "step": step, "evaluations": evaluations + k + 1, "seconds": seconds}
     row["total"] = terms["total"]
-    for group in ("content", "style", "tv"):
+    for group in GROUPS:
         row[group] = sum(value for name, value in terms.items() if name.partition("/")[0] == group)
     return row | {name: value for name, value in terms.items() if name not in row}
 

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nstjax import files
+from nstjax.outputs import GROUPS
 from nstjax.report.axes import Axis
-from nstjax.report.reading import GROUPS, Run
+from nstjax.report.reading import Run
 
 CURVES = "curves.png"
 COLORS = "#3b6fd4", "#d9622b", "#2f9d6a", "#b04fc0", "#c79a12", "#1f9fb5", "#d4447c", "#7a7f2a", "#7b61d9", "#8a6a4f"

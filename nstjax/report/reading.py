@@ -12,10 +12,9 @@ import numpy as np
 
 from nstjax.config import flat, settings
 from nstjax.errors import printable
-from nstjax.outputs import HISTORY, LOG, MANIFEST, PAINTED, RESULT, going_on, read_manifest
+from nstjax.outputs import GROUPS, HISTORY, LOG, MANIFEST, PAINTED, RESULT, going_on, read_manifest
 
 LOST = "killed or lost"
-GROUPS = ("content", "style", "tv")
 _COLUMNS = ("evaluations", "seconds", "total", *GROUPS)
 _OWN = {"previews", "checkpoints", ".hydra"}  # folders of a run, in which no other run is looked for
 

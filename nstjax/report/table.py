@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from nstjax import files
 from nstjax.errors import printable
+from nstjax.outputs import GROUPS
 from nstjax.report.axes import Axis, text
-from nstjax.report.reading import GROUPS, Run
+from nstjax.report.reading import Run
 
 CSV, MARKDOWN = "table.csv", "table.md"
 

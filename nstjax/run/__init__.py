@@ -85,7 +85,7 @@ def run(config: Config, folder: Path) -> Path:
                     out.checkpoint(chunk.state, chunk.end(setup, compiling.seconds), now=stop.requested)
                 if stop.requested:
                     break
-        out.manifest |= _outcome(problem, chunk)
+        out.manifest |= _outcome(config, problem, chunk)
         result = chunk.shown(config, chunk.state.result)
         path = out.result(result, alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
@@ -104,8 +104,12 @@ def _with_painted_style(config: Config, folder: Path) -> Config:
     """What is left to do of a run whose style picture has to be painted first, by a run in `folder/style`."""
     if not config.style.fine.picture:
         return config
+    prepare(config)  # says now what is wrong with the rest
     log.info("painting the style picture in the strokes of %s first", config.style.fine.picture)
-    return fine.painted(config, str(run(fine.painting(config), folder / PAINTED)))
+    try:
+        return fine.painted(config, str(run(fine.painting(config), folder / PAINTED)))
+    except Interrupted as error:
+        raise Interrupted(error.number, None) from error  # a style isn't what was asked for
 
 
 def matmul_precision(config: Config) -> str:
@@ -181,12 +185,13 @@ def _loss_of(row: Mapping[str, float]) -> str:
     return f"{where}; the picture before it is kept; lower optimizer.learning_rate or the weights of objective"
 
 
-def _outcome(problem: Problem, chunk: Chunk) -> dict[str, Any]:
+def _outcome(config: Config, problem: Problem, chunk: Chunk) -> dict[str, Any]:
     """The result's terms, and to compare it with, the total of the content picture itself at the same size."""
 
     def measure(image: jax.Array) -> tuple[float, dict[str, float]]:
+        key, objective = jax.random.key(config.seed), problem.objective
         total, terms = optimize.measure(
-            image, problem.plain_network, chunk.stage.targets, problem.weights, objective=problem.objective
+            image, problem.plain_network, chunk.stage.targets, problem.weights, key, objective=objective
         )
         return float(total), {name: float(value) for name, value in terms.items()}
 

@@ -4,16 +4,17 @@ from dataclasses import replace
 
 from nstjax import assets
 from nstjax.config import (
+    MAX_SIZE,
     ColorConfig,
     Config,
     ContentConfig,
     FineConfig,
     InitConfig,
+    LaplacianConfig,
     OutputConfig,
     StyleConfig,
     StyleTermsConfig,
 )
-from nstjax.errors import UserError
 
 
 def painting(config: Config) -> Config:
@@ -22,12 +23,11 @@ def painting(config: Config) -> Config:
     Source: Gatys et al. (2017), section 6, "Scale control": it begins with the coarse style's picture and, unless
     `style.fine.content_weight` says otherwise, has no content loss.
     Differs from Gatys et al. (2017): layers are the same at every scale; their code goes up to relu4_1 at the second.
-
-    Raises:
-        UserError: the style has no layer of those.
     """
     style, fine, compared = config.style, config.style.fine, config.objective
-    content = compared.content if fine.content_weight else replace(compared.content, layers=(), layer_weights=())
+    if not fine.content_weight:
+        nothing = replace(compared.content, layers=(), layer_weights=())
+        compared = replace(compared, content=nothing, laplacian=LaplacianConfig())
     return replace(
         config,
         content=ContentConfig(style.name, style.path),
@@ -36,9 +36,8 @@ def painting(config: Config) -> Config:
         color=ColorConfig(),
         output=OutputConfig(bits=16),
         preview_every=0,
-        objective=replace(
-            compared, content_weight=fine.content_weight, content=content, style=_only(compared.style, fine.layers)
-        ),
+        size=style.size or min(round(config.size * style.scale[0]), MAX_SIZE),
+        objective=replace(compared, content_weight=fine.content_weight, style=_only(compared.style, fine.layers)),
     )
 
 
@@ -51,8 +50,5 @@ def _only(compared: StyleTermsConfig, layers: tuple[str, ...]) -> StyleTermsConf
     """Of what is compared, these layers, each with its statistic and its weight."""
     entries = zip(compared.weighted_layers(), compared.statistics(), strict=True)
     kept = [(*weighted, statistic) for weighted, statistic in entries if weighted[0] in layers]
-    if not kept:
-        missing = ", ".join(layers)
-        raise UserError(f"style.fine.layers: none of {missing} is in objective.style.layers; give one that is")
     names, weights, statistics = zip(*kept, strict=True)
     return replace(compared, layers=names, layer_weights=weights, statistic=statistics)

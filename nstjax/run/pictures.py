@@ -32,7 +32,7 @@ def check_inputs(config: Config, folder: Path) -> None:
     own = folder.resolve()
     content, style = config.content, config.style
     masks = (content.keep, *style.mask, *style.region)
-    for text in (content.path, style.path, *style.blend, config.init.path, *masks):
+    for text in (content.path, style.path, *style.blend, style.fine.picture, config.init.path, *masks):
         real = Path(os.path.realpath(path_of(text) or ""))
         if real == own / RESULT or real.parent == own / "previews":
             raise UserError(f"{text} is of an earlier run in this run's folder; choose another hydra.run.dir")
