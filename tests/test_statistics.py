@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_runs import history, small
+from test_losses import REDUCTIONS
 
 from nstjax import assets, features, images, losses, weights
 from nstjax.config import StyleTermsConfig
@@ -90,14 +91,6 @@ NORMALIZATIONS = {
     "per_position": lambda gram, c, m: gram / m,
     "per_element": lambda gram, c, m: gram / (c * m),
 }
-REDUCTIONS = {
-    "mean": lambda d: (d**2).sum() / d.size,
-    "sum": lambda d: (d**2).sum(),
-    "half_sum": lambda d: (d**2).sum() / 2,
-    "quarter_mean": lambda d: (d**2).sum() / (4 * d.size),
-}
-
-
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)
 @pytest.mark.parametrize("normalization", GRAM_NORMALIZATIONS)
 def test_gram_loss_is_its_formula(normalization, reduction):

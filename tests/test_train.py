@@ -57,7 +57,7 @@ def command(*arguments):
     [
         ("style=nosuch", r"style=nosuch is not known; choose one of gatys_starry_night, great_wave, .*, the_scream"),
         ("optimizer=nosuch", r"optimizer=nosuch is not known; choose one of adabelief, adam, .*, yogi"),
-        ("preset=nosuch", r"preset=nosuch is not known; choose one of default, gatys2016, .*, tutorial"),
+        ("preset=nosuch", r"preset=nosuch is not known; choose one of .*default, .*gatys2016, .*, tutorial"),
         ("size=-1", r"size=-1 is out of range; it takes a number from 16 to 65536"),
         ("objective.style_weight=abc", r"objective.style_weight='abc' has the wrong type; it takes a number"),
         (
