@@ -162,6 +162,16 @@ def test_numbers_never_compile_again(network):
     assert len(traces) == 1
 
 
+def test_shares_of_styles_are_numbers_too(network):
+    """Other shares make another target, and no other program."""
+    styles = [picture(2, 18, 26), picture(3, 18, 26)]
+    one, other = (targets_of(network, styles=styles, shares=shares) for shares in ((0.5, 0.5), (0.25, 0.75)))
+    assert of_styles((0.5, 0.5)) == of_styles((0.25, 0.75)) and hash(of_styles((1.0, 0.0))) == hash(
+        of_styles((0.5, 0.5))
+    )
+    assert (one["style/relu1_2"].summary.products != other["style/relu1_2"].summary.products).any()
+
+
 def test_only_the_layers_of_the_terms_are_asked_for(network):
     asked = []
 

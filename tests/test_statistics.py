@@ -91,6 +91,8 @@ NORMALIZATIONS = {
     "per_position": lambda gram, c, m: gram / m,
     "per_element": lambda gram, c, m: gram / (c * m),
 }
+
+
 @pytest.mark.parametrize("reduction", losses.REDUCTIONS)
 @pytest.mark.parametrize("normalization", GRAM_NORMALIZATIONS)
 def test_gram_loss_is_its_formula(normalization, reduction):

@@ -1,7 +1,7 @@
 """The kinds of terms. A new kind is one class like these, and its lines in `objective.configured`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -94,7 +94,8 @@ class StyleTerm:
     Attributes:
         options: of the statistic, by name.
         styles: numbers of the pictures whose blend is the target.
-        shares: of each of them in the blend.
+        shares: of each of them in the blend. Terms that differ only in these are the same to the compiler, which never
+            sees them: they are in the target.
     """
 
     name: str
@@ -102,7 +103,7 @@ class StyleTerm:
     statistic: str
     options: tuple[tuple[str, Any], ...]
     styles: tuple[int, ...] = (0,)
-    shares: tuple[float, ...] = (1.0,)
+    shares: tuple[float, ...] = field(default=(1.0,), compare=False)
     pictures: ClassVar[str | None] = "style"
 
     def summary(self, feature_map: FeatureMap, guide: Guide | None) -> Any:
