@@ -20,7 +20,7 @@ class LayersConfig:
 
 @dataclass(frozen=True)
 class StyleTermsConfig(LayersConfig):
-    """Style layers, the statistic compared in each, and what these are computed with (`reduction`: of moments only)."""
+    """Style layers, the statistic compared in each, and what these are computed with (`reduction`: of gram, covariance, mean_variance)."""
 
     statistic: tuple[str, ...] = names(
         "gram", "covariance", "mean_variance", "wasserstein", "histogram", "sliced_wasserstein"
