@@ -20,7 +20,10 @@ class LayersConfig:
 
 @dataclass(frozen=True)
 class StyleTermsConfig(LayersConfig):
-    """Style layers, the statistic compared in each, and what these are computed with (`reduction`: of gram, covariance, mean_variance)."""
+    """Style layers, the statistic compared in each, and what these are computed with.
+
+    `reduction` is of `gram`, `covariance` and `mean_variance`; the others are distances already.
+    """
 
     statistic: tuple[str, ...] = names(
         "gram", "covariance", "mean_variance", "wasserstein", "histogram", "sliced_wasserstein"
