@@ -1,50 +1,24 @@
-"""`python -m nstjax.train KEY=VALUE ...`: the Hydra door to one run, or with `-m` to a sweep.
-
-"train" is the command that this field uses, though nothing is trained: the image is what gets optimised.
-"""
+"""What a command line does: one job, or with `-m` a sweep of them, and the exit code that it has come to."""
 
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from nstjax.config import Config, from_dict, settings, to_dict
+from nstjax.config import Config, settings, to_dict
 from nstjax.errors import Interrupted, UserError
+from nstjax.train.composing import VERSION_BASE, checked, config_dir, hydra_errors
 
-log = logging.getLogger(__name__)
-
-# Hydra 1.4 has no compatibility levels left, and warns when it is given one.
-_VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
-
-
-def config_dir() -> str:
-    """The folder of YAML files: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    return str(next(folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()))
-
-
-def compose(overrides: Sequence[str] = ()) -> Config:
-    """The configuration of a command line, for notebooks and scripts: `compose(["style=starry", "size=256"])`.
-
-    Raises:
-        UserError: as the command would refuse it.
-    """
-    with _hydra_errors(), hydra.initialize_config_dir(config_dir(), **_VERSION_BASE):
-        return _checked(hydra.compose("config", overrides=list(overrides)))
+log = logging.getLogger("nstjax.train")
 
 
 @dataclass
@@ -78,7 +52,7 @@ def execute(arguments: Sequence[str]) -> Outcome:
     usual, sys.argv = sys.argv, [sys.argv[0], *arguments]
     noisy, logging.raiseExceptions = logging.raiseExceptions, False  # a log on a full disk; the run itself will say so
     try:
-        with _hydra_errors():
+        with hydra_errors():
             _check_groups(arguments)
             _hydra_main()
     except UserError as error:
@@ -97,7 +71,7 @@ def execute(arguments: Sequence[str]) -> Outcome:
 _outcome = Outcome()  # of the command line that is running: Hydra keeps what a job returns to itself
 
 
-@hydra.main(config_path=config_dir(), config_name="config", **_VERSION_BASE)
+@hydra.main(config_path=config_dir(), config_name="config", **VERSION_BASE)
 def _hydra_main(composed: DictConfig) -> None:
     """One job. What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure."""
     job = HydraConfig.get()
@@ -107,8 +81,8 @@ def _hydra_main(composed: DictConfig) -> None:
     name = f"nstjax.train: job {job.job.num}:" if sweeping else "nstjax.train:"
     config = None
     try:
-        with _hydra_errors():
-            config = _checked(composed)
+        with hydra_errors():
+            config = checked(composed)
         # Here, because JAX takes a second to import, and a mistyped key needs none of it.
         from nstjax.run import repeatable, run
 
@@ -160,49 +134,3 @@ def _print_contact_sheet(outcome: Outcome) -> None:
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)
         outcome.code = outcome.code or 2
-
-
-def _checked(composed: DictConfig) -> Config:
-    return from_dict(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True)))
-
-
-@contextmanager
-def _hydra_errors() -> Iterator[None]:
-    try:
-        yield
-    except OverrideParseException as error:
-        raise UserError(_unreadable(error.override)) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_line(str(error))) from error
-    except OSError as error:
-        where = error.filename or "the run's folder"
-        raise UserError(f"cannot write to {where}: {error.strerror}; choose another hydra.run.dir") from error
-    except ValueError as error:
-        if "Config group override must be" not in str(error):
-            raise
-        raise UserError("a group of configs can't be null; choose one of its files, as style=starry") from error
-
-
-def _unreadable(override: str) -> str:
-    if "=" not in override:
-        return f"{override!r} is not a setting; write KEY=VALUE"
-    text = f"can't read the setting {override!r}; put quotes within quotes around special characters"
-    return f"{text}, as in 'content.path=\"photo (1).jpg\"', or use the command nstjax"
-
-
-def _one_line(text: str) -> str:
-    if unknown := re.search(r"Could not override '([^']+)'", text):
-        return f"unknown key {unknown[1]!r}; `python -m nstjax.train --cfg job` shows all keys"
-    text = text.partition("Config search path:")[0].partition("See https")[0]
-    if missing := re.search(r"Could not find '(\w+)/([^']*)'\s+Available options in '[^']+':\s+(.*)", text, re.DOTALL):
-        group, name, known = missing.groups()
-        return f"{group}={name} is not known; choose one of {', '.join(known.split())}"
-    return " ".join(text.split())
-
-
-_schema = OmegaConf.create(to_dict(Config()))
-OmegaConf.set_struct(_schema.optimizer.parameters, False)  # any key, without Hydra's `+`: `optimizers` knows which
-ConfigStore.instance().store(name="schema", node=_schema)
-
-if __name__ == "__main__":
-    sys.exit(main())

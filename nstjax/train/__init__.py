@@ -1,0 +1,9 @@
+"""`python -m nstjax.train KEY=VALUE ...`: the Hydra door to one run, or with `-m` to a sweep.
+
+"train" is the command that this field uses, though nothing is trained: the image is what gets optimised.
+"""
+
+from nstjax.train.command import Outcome, execute, main
+from nstjax.train.composing import compose, config_dir
+
+__all__ = ["Outcome", "compose", "config_dir", "execute", "main"]
