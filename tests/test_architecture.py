@@ -16,7 +16,7 @@ LAYERS = {
         "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
         "color", "guides", "parametrizations", "statistics", "inits", "lbfgs", "optimizers",
     },
-    "composition": {"objective", "scales"},
+    "composition": {"objective", "scales", "metrics"},
     "loop": {"optimize", "checkpoint", "outputs"},
     "stories": {"run", "report", "comparison"},
     "doors": {"train", "cli", "rerun", "weights.__main__", "report.__main__"},

@@ -28,7 +28,7 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-_KEEPING = ("resume", "checkpoint")  # keys that say how a run is kept, not what it makes
+_KEEPING = ("resume", "checkpoint", "published", "returned")  # keys that say how a run is kept, not what it makes
 
 
 def settings(values: Mapping[str, Any]) -> dict[str, Any]:

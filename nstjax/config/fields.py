@@ -6,9 +6,9 @@ from typing import Any
 from nstjax.layers import CHANNELS
 
 
-def one_of(default: str | int, *others: str | int) -> Any:
-    """A field that holds one of a few names or numbers."""
-    return field(default=default, metadata={"names": (default, *others)})
+def one_of(default: str | int | None, *others: str | int) -> Any:
+    """A field that holds one of a few names or numbers; or null, if that is its default."""
+    return field(default=default, metadata={"names": tuple(each for each in (default, *others) if each is not None)})
 
 
 MAX_SIZE = 65536  # pixels

@@ -166,6 +166,7 @@ class OutputConfig:
 
     bits: int = one_of(8, 16)  # a channel
     alpha: bool = False  # keeps the content picture's transparency
+    metrics: bool = True  # the picture's distances from both pictures, in the manifest: docs/metrics.md
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,10 @@ class Config:
     background: tuple[float, ...] = within((1.0, 1.0, 1.0), 0, 1)  # RGB behind what is transparent in a picture
     resume: bool = False  # go on where a stopped run in the same folder left off
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    published: str | None = one_of(None, "neckarfront")  # a log by somebody else, which the report has beside ours
+    # The number of the manifest that a search, as hydra/sweeper=optuna, is for. Totals by different weights or
+    # statistics can't be compared; metrics can.
+    returned: str = "final.total"
     sizing: SizingConfig = field(default_factory=SizingConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

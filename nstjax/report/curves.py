@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from nstjax import files
 from nstjax.outputs import GROUPS
 from nstjax.report.axes import Axis
+from nstjax.report.published import Published, published
 from nstjax.report.reading import Run
 
 CURVES = "curves.png"
@@ -39,16 +40,23 @@ class Ink(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Some of the evaluations of a run, from the first to the last, and each group's weighted loss at them."""
+    """Some of the evaluations of a run, the first and last among them: when they were, and each group's weighted loss.
+
+    Of a published log only the evaluations and totals are known.
+    """
 
     evaluations: list[int]
+    seconds: list[float] | None
     losses: dict[str, list[float | None]]
 
 
 def points(runs: Sequence[Run]) -> list[Points]:
-    """Of each run as many evaluations as a chart of so many can show, closer to each other where losses fall faster."""
+    """Of each run as many evaluations as a chart of so many can show, closer to each other where losses fall faster.
+
+    After the runs come the logs that are published of them.
+    """
     count = max(24, min(400, _POINTS // max(1, len(runs))))
-    return [_points(run, count) for run in runs]
+    return [_points(run, count) for run in runs] + [_published(log) for log in published(runs)]
 
 
 def charts(drawn: Sequence[Points]) -> list[Chart]:
@@ -56,9 +64,13 @@ def charts(drawn: Sequence[Points]) -> list[Chart]:
     return [chart for name in ("total", *GROUPS) if (chart := _chart(name, drawn))]
 
 
-def inks(axes: Sequence[Axis], names: Sequence[str]) -> list[Ink]:
+def inks(axes: Sequence[Axis], names: Sequence[str], logs: Sequence[str] = ()) -> list[Ink]:
     """Each run's color and what it stands for: the run itself; where they are many, a value of the longest axis that
-    has colors enough."""
+    has colors enough. Then those of published logs, by their titles."""
+    return _inks(axes, names) + [Ink(len(COLORS) - 1 - number, title) for number, title in enumerate(logs)]
+
+
+def _inks(axes: Sequence[Axis], names: Sequence[str]) -> list[Ink]:
     if len(names) <= len(COLORS):
         return [Ink(run, name) for run, name in enumerate(names)]
     fitting = [axis for axis in axes if len(axis.values) <= len(COLORS)]
@@ -75,11 +87,12 @@ def save_curves(folder: Path, drawn: Sequence[Points], ink: Sequence[Ink]) -> Pa
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of names that the font doesn't have
-        figure = Figure(figsize=(4.2 * len(shown), 3.6), layout="constrained")
-        for place, name in enumerate(shown, 1):
-            axes = figure.add_subplot(1, len(shown), place, title=name, xlabel="evaluations", yscale="log")
+        panels = [*((name, "evaluations") for name in shown), ("total", "seconds")]
+        figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+        for place, (name, by) in enumerate(panels, 1):
+            axes = figure.add_subplot(1, len(panels), place, title=name, xlabel=by, yscale="log")
             axes.grid(True, alpha=0.25)
-            _draw(axes, name, drawn, ink)
+            _draw(axes, name, by, drawn, ink)
             axes.set_ylim(*(10**exponent for exponent in _bounds(name, drawn) or ()))
         _legend(figure)
         with files.atomic(folder / CURVES) as temporary:
@@ -87,14 +100,15 @@ def save_curves(folder: Path, drawn: Sequence[Points], ink: Sequence[Ink]) -> Pa
     return folder / CURVES
 
 
-def _draw(axes: Axes, name: str, drawn: Sequence[Points], ink: Sequence[Ink]) -> None:
+def _draw(axes: Axes, name: str, by: str, drawn: Sequence[Points], ink: Sequence[Ink]) -> None:
     width = 1.2 if len(drawn) < 30 else 0.6
     for (color, label), each in zip(ink, drawn, strict=True):
         values = [value if value and value > 0 else math.nan for value in each.losses[name]]
-        if np.isfinite(values).any():
+        across = each.evaluations if by == "evaluations" else each.seconds
+        if across and np.isfinite(values).any():
             # The space: what begins with _ has no place in a legend. The backslash: a pair of $ would be mathematics.
             text = " " + label.replace("$", r"\$")
-            axes.plot(each.evaluations, values, color=COLORS[color], linewidth=width, label=text)
+            axes.plot(across, values, color=COLORS[color], linewidth=width, label=text)
 
 
 def _legend(figure: Figure) -> None:
@@ -112,8 +126,14 @@ def _points(run: Run, count: int) -> Points:
     finite = np.isfinite(evaluations[where])
     return Points(
         [int(each) for each in evaluations[where][finite]],
+        [round(float(each), 3) for each in run.history["seconds"][where][finite]],
         {name: [_or_none(each) for each in run.history[name][where][finite]] for name in ("total", *GROUPS)},
     )
+
+
+def _published(log: Published) -> Points:
+    losses: dict[str, list[float | None]] = {group: [None] * len(log.totals) for group in GROUPS}
+    return Points(log.evaluations, None, losses | {"total": [*log.totals]})
 
 
 def _thinned(length: int, count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from nstjax.errors import printable
 from nstjax.report import curves, pictures, table
 from nstjax.report.axes import Axis, Settings, differing, labels, laid_out, text
 from nstjax.report.pictures import Result
+from nstjax.report.published import published
 from nstjax.report.reading import Run
 
 PAGE = "report.html"
@@ -78,7 +79,8 @@ def _pictures(runs: Sequence[Run], results: Sequence[Result | None]) -> dict[str
 
 def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
     names = [label or run.name for label, run in zip(labels(axes, [run.name for run in runs]), runs, strict=True)]
-    drawn, ink = curves.points(runs), curves.inks(axes, names)
+    logs = [log.title for log in published(runs)]
+    drawn, ink = curves.points(runs), curves.inks(axes, names, logs)
     return {
         "labels": names,
         "charts": curves.charts(drawn),
@@ -86,7 +88,7 @@ def _curves(runs: Sequence[Run], axes: Sequence[Axis]) -> dict[str, Any]:
         "plot": {"left": curves.LEFT, "right": curves.WIDTH - curves.RIGHT, "bottom": curves.HEIGHT - curves.BOTTOM},
         "inks": ink,
         "legend": sorted({each for each, curve in zip(ink, drawn, strict=True) if each.label and curve.evaluations}),
-        "data": {"labels": names, "points": [each._asdict() for each in drawn]},
+        "data": {"labels": names + logs, "points": [each._replace(seconds=None)._asdict() for each in drawn]},
     }
 
 

@@ -59,6 +59,13 @@ class Run(NamedTuple):
         return {name: float(self.history[name][-1]) for name in ("total", *GROUPS) if len(self.history[name])}
 
     @property
+    def metrics(self) -> dict[str, float]:
+        """What the result is measured by; nothing before there is one."""
+        found = self.manifest.get("metrics")
+        pairs = found.items() if isinstance(found, dict) else ()
+        return {printable(name): number for name, value in pairs if (number := _number(value)) is not None}
+
+    @property
     def evaluations(self) -> int:
         recorded = _number(self.manifest.get("evaluations")) or 0
         return len(self.history["total"]) or (int(recorded) if math.isfinite(recorded) else 0)

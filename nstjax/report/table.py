@@ -43,8 +43,11 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
     ]
     finals = [run.final for run in runs]
     losses = [Column(name, name, [final.get(name) for final in finals], grouped) for name in ("total", *GROUPS)]
+    measured = [run.metrics for run in runs]
+    names = dict.fromkeys(name for metrics in measured for name in metrics)
     found = [
         *losses,
+        *(Column(f"metrics.{name}", name, [each.get(name) for each in measured], _rounded) for name in names),
         Column("evaluations", "evaluations", [run.evaluations for run in runs], grouped),
         Column("seconds", "seconds", [run.seconds for run in runs], grouped),
         Column("device", "device", [printable(str(run.manifest.get("device", ""))) or None for run in runs]),
@@ -56,6 +59,11 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
         Column("status", "status", [run.status for run in runs]),
     ]
     return head + [column for column in found if any(value not in (None, 0) for value in column.values)]
+
+
+def _rounded(value: Value) -> str:
+    """A number to three digits."""
+    return f"{value:.3g}" if isinstance(value, int | float) else value or ""
 
 
 def grouped(value: Value) -> str:
@@ -77,15 +85,16 @@ def save_csv(folder: Path, table: Sequence[Column]) -> Path:
     return folder / CSV
 
 
-def save_markdown(folder: Path, table: Sequence[Column]) -> Path:
-    """Saves `folder/table.md`, a table of GitHub's Markdown."""
+def save_markdown(folder: Path, table: Sequence[Column], more: str = "") -> Path:
+    """Saves `folder/table.md`, a table of GitHub's Markdown, and `more` of them."""
     lines = [
         [_markdown(column.name) for column in table],
         ["---:" if column.numeric else "---" for column in table],
         *([_markdown(each) for each in row] for row in zip(*(column.texts for column in table), strict=True)),
     ]
     with files.atomic(folder / MARKDOWN) as temporary:
-        temporary.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf-8")
+        text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        temporary.write_text(text + more, encoding="utf-8")
     return folder / MARKDOWN
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nstjax import files
 from nstjax.errors import UserError
 from nstjax.outputs import going_on
-from nstjax.report import curves, table
+from nstjax.report import curves, published, table
 from nstjax.report.axes import Axis, labels, varied
 from nstjax.report.page import save_page
 from nstjax.report.pictures import shrunk
@@ -63,12 +63,12 @@ def report(folder: Path | str) -> Report:
 
 def _write(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Report:
     shown = table.columns(runs, axes)
-    ink = curves.inks(axes, labels(axes, [run.name for run in runs]))
+    ink = curves.inks(axes, labels(axes, [run.name for run in runs]), [log.title for log in published.published(runs)])
     pictures = shrunk(runs)
     return Report(
         save_page(folder, runs, axes, pictures, notes),
         save_sheet(folder, runs, axes, pictures),
         curves.save_curves(folder, curves.points(runs), ink),
         table.save_csv(folder, shown),
-        table.save_markdown(folder, shown),
+        table.save_markdown(folder, shown, published.markdown(runs)),
     )

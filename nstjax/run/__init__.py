@@ -18,7 +18,7 @@ from nstjax.run import coloring, fine
 from nstjax.run.compilation import timed_and_kept
 from nstjax.run.environment import environment, repeatable
 from nstjax.run.pictures import check_inputs
-from nstjax.run.problem import Problem, Stage, alpha, initial, learning_rates, prepare, stages
+from nstjax.run.problem import Problem, Stage, alpha, initial, learning_rates, measured, prepare, stages
 from nstjax.run.progress import progress_bar
 from nstjax.run.signals import stop_requests
 from nstjax.types import Image
@@ -87,6 +87,8 @@ def run(config: Config, folder: Path) -> Path:
                     break
         out.manifest |= _outcome(config, problem, chunk)
         result = chunk.shown(config, chunk.state.result)
+        if config.output.metrics:
+            out.manifest["metrics"] = measured(config, problem, chunk.stage, result)
         path = out.result(result, alpha(config, problem, chunk.stage.content))
         out.manifest["seconds"] = _seconds(setup, compiling.seconds, out.seconds())
         if chunk.lost:

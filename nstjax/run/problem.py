@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nstjax import convolution, files, images, inits, objective, optimizers, parametrizations, weights
+from nstjax import convolution, files, images, inits, metrics, objective, optimizers, parametrizations, weights
 from nstjax.color import AnyPixels
-from nstjax.config import Config
+from nstjax.config import Config, each
 from nstjax.features import Extract, extractor, up_to_deepest
 from nstjax.run import coloring
 from nstjax.run.pictures import (
@@ -137,7 +137,7 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
         photo = resized(config, problem.content, shape)
         content = jnp.asarray(coloring.to_begin_with(config.color, photo))
         shapes = [style_shape(config, number, style, shape) for number, style in enumerate(problem.styles)]
-        styles = [_recolored(config, *each, photo) for each in zip(problem.styles, shapes, strict=True)]
+        styles = [_recolored(config, *pair, photo) for pair in zip(problem.styles, shapes, strict=True)]
         targets = objective.make_targets(
             problem.plain_network, content, styles, objective=problem.objective,
             style_guides=guides_at(config, problem.masks.of_styles, shapes),
@@ -163,6 +163,15 @@ def initial(config: Config, problem: Problem, stage: Stage) -> Image:
         distribution=config.init.distribution,
         noise_share=config.init.noise_share,
     )
+
+
+def measured(config: Config, problem: Problem, stage: Stage, shown: images.Pixels) -> dict[str, float]:
+    """The metrics of a finished picture, as one looks at it, to the pictures of a stage in their own colors."""
+    height, width, _ = shown.shape
+    shapes = (style_shape(config, k, style, (height, width)) for k, style in enumerate(problem.styles))
+    styles = [resized(config, style, shape) for style, shape in zip(problem.styles, shapes, strict=True)]
+    shares = each(config.style.shares or (1.0,), len(styles))
+    return metrics.measured(problem.plain_network, shown.clip(0, 1), stage.photo, styles, shares)
 
 
 def alpha(config: Config, problem: Problem, content: Image) -> np.ndarray | None:

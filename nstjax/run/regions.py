@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nstjax import guides, images
+from nstjax import assets, guides, images
 from nstjax.config import REST, Config, each
 from nstjax.errors import UserError
 from nstjax.guides import AnyMask
@@ -75,7 +75,7 @@ def open_masks(config: Config, content: Source, styles: Sequence[Source]) -> Mas
 
 
 def _open(key: str, text: str, of: Source) -> Mask:
-    path = path_of(text) or Path(text)
+    path = assets.resolve(text) if text in assets.names() else path_of(text) or Path(text)
     picture = images.load_mask(path)
     images.check_mask(path, picture, of.path, of.picture)
     return Mask(key, text, picture.pixels.mean(2), Source(path, picture))

@@ -3,7 +3,8 @@
 "train" is the command that this field uses, though nothing is trained: the image is what gets optimised.
 """
 
-from nstjax.train.command import Outcome, execute, main
+from nstjax.train.command import execute, main
 from nstjax.train.composing import compose, config_dir
+from nstjax.train.outcome import Outcome
 
 __all__ = ["Outcome", "compose", "config_dir", "execute", "main"]

@@ -2,11 +2,11 @@
 
 import json
 import logging
+import math
 import os
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -14,29 +14,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nstjax.config import Config, settings, to_dict
+from nstjax.config import Config, flat, settings, to_dict
 from nstjax.errors import Interrupted, UserError
 from nstjax.train.composing import VERSION_BASE, checked, config_dir, hydra_errors
+from nstjax.train.outcome import Job, Journal, Outcome
 
 log = logging.getLogger("nstjax.train")
-
-
-@dataclass
-class Outcome:
-    """What a command line has come to.
-
-    Attributes:
-        code: 0: done. 2: a mistake of the user's, which was said in one line. 1: something else went wrong; the run's
-            log.txt has the traceback. 130, 143: interrupted by Ctrl-C, by SIGTERM.
-        result: the last picture that was made.
-        sweep: the folder of all runs, if there were several.
-        folders: of the runs that have begun.
-    """
-
-    code: int = 0
-    result: Path | None = None
-    sweep: Path | None = None
-    folders: list[Path] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,22 +47,39 @@ def execute(arguments: Sequence[str]) -> Outcome:
         _outcome.result = picture
     finally:
         sys.argv, logging.raiseExceptions = usual, noisy
-    _print_contact_sheet(_outcome)
+    if _outcome.sweep:
+        _collect(_outcome, Journal(_outcome.sweep))
+    _print_overview(_outcome)
     return _outcome
 
 
 _outcome = Outcome()  # of the command line that is running: Hydra keeps what a job returns to itself
 
 
+def begin_sweep(folder: Path, experiment: str | None) -> None:
+    """Tells the command line that is running that it is a sweep, before the first of its jobs."""
+    _outcome.sweep, _outcome.experiment = folder, experiment
+
+
 @hydra.main(config_path=config_dir(), config_name="config", **VERSION_BASE)
-def _hydra_main(composed: DictConfig) -> None:
-    """One job. What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure."""
+def _hydra_main(composed: DictConfig) -> float:
+    """One job. What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure.
+
+    Returns:
+        What a sweeper that searches is to minimize or maximize: the number that `returned` names; NaN after a failure.
+    """
     job = HydraConfig.get()
-    sweeping = job.mode == RunMode.MULTIRUN
     folder = Path(job.runtime.output_dir)
-    _outcome.sweep = Path(job.sweep.dir) if sweeping else None
-    name = f"nstjax.train: job {job.job.num}:" if sweeping else "nstjax.train:"
-    config = None
+    if job.mode != RunMode.MULTIRUN:
+        _outcome.experiment = job.runtime.choices.get("experiment")
+        return _run(composed, folder, "nstjax.train:", _outcome.add)
+    journal = Journal(Path(job.sweep.dir))
+    log.info(journal.progress(job.job.num))
+    return _run(composed, folder, f"nstjax.train: job {job.job.num}:", journal.add)
+
+
+def _run(composed: DictConfig, folder: Path, name: str, report: Callable[[Job], None]) -> float:
+    config, code, result = None, 1, None
     try:
         with hydra_errors():
             config = checked(composed)
@@ -87,18 +87,51 @@ def _hydra_main(composed: DictConfig) -> None:
         from nstjax.run import repeatable, run
 
         repeatable()
-        _outcome.result = run(config, folder)
-        print(_outcome.result)
+        result = run(config, folder)
+        print(result)
+        code = 0
+        return returned(config, folder)
     except UserError as error:
         log.error("%s %s", name, error)
-        _outcome.code = _outcome.code or 2
+        code = 2
     except Exception as error:
         log.debug("%s", name, exc_info=True)  # to log.txt only
         log.error("%s %s; its traceback is in %s/log.txt", name, _named(error), folder)
-        _outcome.code = 1
+    except KeyboardInterrupt as error:
+        code = error.code if isinstance(error, Interrupted) else 130
+        raise
     finally:
-        if config and _begun(config, folder):
-            _outcome.folders.append(folder)
+        report(Job(folder, code, result, bool(config and _begun(config, folder))))
+    return math.nan
+
+
+def returned(config: Config, folder: Path) -> float:
+    """The number of a finished run's manifest that `config.returned` names, as `final.total`.
+
+    Raises:
+        UserError: there is none of that name; it lists those that there are.
+    """
+    from nstjax.outputs import read_manifest
+
+    numbers = {
+        key: float(value)
+        for key, value in flat(read_manifest(folder) or {}).items()
+        if isinstance(value, int | float) and not key.startswith("config.")
+    }
+    if config.returned in numbers:
+        return numbers[config.returned]
+    raise UserError(f"returned={config.returned} is no number of a manifest; choose one of {', '.join(numbers)}")
+
+
+def _collect(outcome: Outcome, journal: Journal) -> None:
+    """Adds up what the jobs have come to, wherever they ran; those without a word were killed."""
+    jobs = journal.jobs()
+    for job in jobs:
+        outcome.add(job)
+    missing = (journal.expected() or len(jobs)) - len(jobs)
+    if missing and not outcome.code >= 128:
+        print(f"nstjax.train: {missing} of {journal.expected()} jobs ended without a word: killed", file=sys.stderr)
+        outcome.code = 1
 
 
 def _begun(config: Config, folder: Path) -> bool:
@@ -123,13 +156,16 @@ def _named(error: Exception) -> str:
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-def _print_contact_sheet(outcome: Outcome) -> None:
-    if outcome.sweep is None:
+def _print_overview(outcome: Outcome) -> None:
+    """Where a sweep's contact sheet is, or an experiment's whole report, which it makes first."""
+    if not (outcome.sweep or outcome.experiment):
         return
-    from nstjax.report import contact_sheet
+    from nstjax.report import contact_sheet, report
 
     try:
-        if sheet := contact_sheet(outcome.sweep, outcome.folders):
+        if outcome.experiment and outcome.folders:
+            print(report(outcome.sweep or outcome.folders[0]).page)
+        elif outcome.sweep and (sheet := contact_sheet(outcome.sweep, outcome.folders)):
             print(sheet)
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)

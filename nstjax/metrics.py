@@ -1,0 +1,164 @@
+"""What a finished picture is measured by, whatever it was optimised for: so that runs of other losses can be compared.
+
+Pictures are NumPy float32, `h w 3`, sRGB in [0, 1]. Features are those of VGG19 at `PROBES`, with max pooling: layers
+between those that the presets compare, so that what is measured is not what was minimized. `docs/metrics.md` has each
+definition. All are 0 for a picture compared with itself, but SSIM, which is 1.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Float64
+
+from nstjax import color
+from nstjax.features import extractor
+from nstjax.types import FeatureMap, Image, Network
+
+PROBES = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+DIRECTIONS, LEVELS = 32, 256  # of the sliced distance: as many directions, and as many quantiles along each
+
+Picture = Float32[np.ndarray, "h w 3"]
+AnyPicture = Float32[np.ndarray, "_ _ 3"]
+
+
+class Style(NamedTuple):
+    """What a layer says of style: F^T F / M, each channel's mean and deviation, quantiles along fixed directions."""
+
+    gram: Float[Array, "c c"]
+    mean: Float[Array, "c"]
+    deviation: Float[Array, "c"]
+    quantiles: Float[Array, "d q"]
+
+
+def measured(
+    network: Network, result: Picture, content: Picture, styles: Sequence[AnyPicture], shares: Sequence[float]
+) -> dict[str, float]:
+    """All metrics of a result, by name, to the content picture of its size, and to style pictures of any size.
+
+    Several styles' distances are averaged by their shares.
+    """
+    of_result, of_content = _features(network, jnp.asarray(result)), _features(network, jnp.asarray(content))
+    ours = {layer: _style(of_result[layer]) for layer in PROBES}
+    parts = [_style_distances(ours, _styles(network, jnp.asarray(picture))) for picture in styles]
+    averaged = {
+        name: sum(share * part[name] for share, part in zip(shares, parts, strict=True)) / max(sum(shares), 1e-30)
+        for name in parts[0]
+    }
+    return {
+        "content_distance": _mean(_relative(of_result[layer], of_content[layer]) for layer in PROBES),
+        "perceptual": sum(float(_perceptual(of_result[layer], of_content[layer])) for layer in PROBES),
+        "ssim": ssim(result, content),
+        "color_shift": color_shift(result, content),
+        **averaged,
+    }
+
+
+def ssim(picture: Picture, other: Picture) -> float:
+    """Structural similarity of two pictures' luma, in [-1, 1], the mean of all windows that fit.
+
+    Source: Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment: from error visibility to structural similarity"
+    (2004), equation 13: Gaussian windows of 11 x 11, sigma 1.5, K1 = 0.01, K2 = 0.03.
+    """
+    x, y = (each.astype(np.float64) @ _LUMA for each in (picture, other))
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    var_x, var_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
+    covariance = _blurred(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    return float(np.mean(numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))))
+
+
+def color_shift(picture: AnyPicture, other: AnyPicture) -> float:
+    """The distance of two pictures' colors, wherever these are: of Gaussians of their means and covariances in CIELAB.
+
+    In units of Delta E (CIE 1976): 2 is just seen. sqrt(|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2))).
+    Source: Dowson & Landau, "The Fréchet distance between multivariate normal distributions" (1982).
+    """
+    (mean, covariance), (other_mean, other_covariance) = (_lab_statistics(each) for each in (picture, other))
+    root = _root(covariance)
+    spread = np.trace(covariance + other_covariance - 2 * _root(root @ other_covariance @ root))
+    return float(np.sqrt(np.sum((mean - other_mean) ** 2) + max(float(spread), 0.0)))
+
+
+@partial(jax.jit, static_argnames="layers")
+def _features(network: Network, picture: Image, layers: tuple[str, ...] = PROBES) -> dict[str, Array]:
+    return extractor()(network, picture, layers)
+
+
+def _styles(network: Network, picture: Image) -> dict[str, Style]:
+    return {layer: _style(features) for layer, features in _features(network, picture).items()}
+
+
+@jax.jit
+def _style(features: FeatureMap) -> Style:
+    f = features.reshape(-1, features.shape[2])
+    gram = jnp.matmul(f.T, f, precision="highest") / len(f)
+    drawn = jax.random.normal(jax.random.key(0), (f.shape[1], DIRECTIONS))
+    along = jnp.matmul(f, drawn / jnp.linalg.norm(drawn, axis=0, keepdims=True), precision="highest")
+    return Style(gram, f.mean(0), f.std(0), _quantiles(along))
+
+
+def _quantiles(along: Float[Array, "m d"]) -> Float[Array, "d q"]:
+    """Sorted by NumPy, which is several times as fast as XLA on a CPU."""
+    shape = jax.ShapeDtypeStruct((along.shape[1], LEVELS), along.dtype)
+    quantiles: Array = jax.pure_callback(_sorted_at_levels, shape, along)
+    return quantiles
+
+
+def _sorted_at_levels(along: Float[Array, "m d"]) -> Float32[np.ndarray, "d q"]:
+    values = np.sort(np.asarray(along).T, axis=1)
+    places = (np.arange(LEVELS) + 0.5) / LEVELS * (values.shape[1] - 1)
+    whole = np.arange(values.shape[1])
+    return np.stack([np.interp(places, whole, row) for row in values]).astype(np.float32)
+
+
+def _style_distances(ours: Mapping[str, Style], theirs: Mapping[str, Style]) -> dict[str, float]:
+    pairs = [(ours[layer], theirs[layer]) for layer in PROBES]
+    return {
+        "style_gram": _mean(_relative(a.gram, b.gram) for a, b in pairs),
+        "style_moments": _mean(_relative(jnp.stack(a[1:3]), jnp.stack(b[1:3])) for a, b in pairs),
+        "style_sliced": _mean(_relative(a.quantiles, b.quantiles) for a, b in pairs),
+    }
+
+
+@jax.jit
+def _relative(value: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
+    """|value - target|^2 / |target|^2."""
+    return jnp.sum((value - target) ** 2) / jnp.maximum(jnp.sum(target**2), 1e-10)
+
+
+@jax.jit
+def _perceptual(value: FeatureMap, target: FeatureMap) -> Float[Array, ""]:
+    """Mean over positions of the squared distance of features of unit length. Zhang et al. (2018), equation 1."""
+    a, b = (f / (jnp.linalg.norm(f, axis=2, keepdims=True) + 1e-10) for f in (value, target))
+    return jnp.mean(jnp.sum((a - b) ** 2, 2))
+
+
+def _mean(values: Iterable[Array]) -> float:
+    return float(np.mean([float(value) for value in values]))
+
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+_WINDOW /= _WINDOW.sum()
+
+
+def _blurred(plane: Float64[np.ndarray, "_ _"]) -> Float64[np.ndarray, "_ _"]:
+    for axis in (0, 1):
+        plane = np.lib.stride_tricks.sliding_window_view(plane, len(_WINDOW), axis) @ _WINDOW
+    return plane
+
+
+def _lab_statistics(picture: AnyPicture) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3 3"]]:
+    lab = 100 * color.SPACES["lab"].of_srgb(picture.astype(np.float64)).reshape(-1, 3)
+    mean = lab.mean(0)
+    return mean, (lab - mean).T @ (lab - mean) / len(lab)
+
+
+def _root(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(values.clip(0))) @ vectors.T
