@@ -19,6 +19,7 @@ from nstjax.features import extractor
 from nstjax.types import FeatureMap, Image, Network
 
 PROBES = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+SMALLEST = 11  # pixels a side: SSIM's window; the deepest probe needs 8
 DIRECTIONS, LEVELS = 32, 256  # of the sliced distance: as many directions, and as many quantiles along each
 
 Picture = Float32[np.ndarray, "h w 3"]
@@ -39,8 +40,13 @@ def measured(
 ) -> dict[str, float]:
     """All metrics of a result, by name, to the content picture of its size, and to style pictures of any size.
 
-    Several styles' distances are averaged by their shares.
+    Several styles' distances are averaged by their shares. There are none where a picture is not `SMALLEST` a side, or
+    the result has a pixel that isn't a number.
     """
+    if min(side for picture in (result, *styles) for side in picture.shape[:2]) < SMALLEST:
+        return {}
+    if not np.isfinite(result).all():
+        return {}
     of_result, of_content = _features(network, jnp.asarray(result)), _features(network, jnp.asarray(content))
     ours = {layer: _style(of_result[layer]) for layer in PROBES}
     parts = [_style_distances(ours, _styles(network, jnp.asarray(picture))) for picture in styles]
@@ -93,24 +99,24 @@ def _styles(network: Network, picture: Image) -> dict[str, Style]:
     return {layer: _style(features) for layer, features in _features(network, picture).items()}
 
 
-@jax.jit
 def _style(features: FeatureMap) -> Style:
+    gram, mean, deviation, along = _summed_up(features)
+    return Style(gram, mean, deviation, jnp.asarray(_quantiles(np.asarray(along))))
+
+
+@jax.jit
+def _summed_up(features: FeatureMap) -> tuple[Array, Array, Array, Float[Array, "m d"]]:
+    """All of a layer's style but the quantiles, and the features along each direction."""
     f = features.reshape(-1, features.shape[2])
     gram = jnp.matmul(f.T, f, precision="highest") / len(f)
     drawn = jax.random.normal(jax.random.key(0), (f.shape[1], DIRECTIONS))
     along = jnp.matmul(f, drawn / jnp.linalg.norm(drawn, axis=0, keepdims=True), precision="highest")
-    return Style(gram, f.mean(0), f.std(0), _quantiles(along))
+    return gram, f.mean(0), f.std(0), along
 
 
-def _quantiles(along: Float[Array, "m d"]) -> Float[Array, "d q"]:
-    """Sorted by NumPy, which is several times as fast as XLA on a CPU."""
-    shape = jax.ShapeDtypeStruct((along.shape[1], LEVELS), along.dtype)
-    quantiles: Array = jax.pure_callback(_sorted_at_levels, shape, along)
-    return quantiles
-
-
-def _sorted_at_levels(along: Float[Array, "m d"]) -> Float32[np.ndarray, "d q"]:
-    values = np.sort(np.asarray(along).T, axis=1)
+def _quantiles(along: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "d q"]:
+    """Sorted by NumPy, which is several times as fast as XLA on a CPU; outside the program, so that it can be kept."""
+    values = np.sort(along.T, axis=1)
     places = (np.arange(LEVELS) + 0.5) / LEVELS * (values.shape[1] - 1)
     whole = np.arange(values.shape[1])
     return np.stack([np.interp(places, whole, row) for row in values]).astype(np.float32)

@@ -20,6 +20,7 @@ from permissions import binding
 from run_folders import COLORS, HEADER, Page, copied, leave_run
 from small_runs import SMALL, at_step, environment, history, interrupted, manifest, picture, pixels, small, truncated
 
+from nstjax.config import to_dict
 from nstjax.outputs import RunFolder, going_on
 from nstjax.report import find, report
 from nstjax.report.__main__ import main
@@ -112,6 +113,22 @@ def test_the_table_has_what_runs_have_recorded_and_nothing_else(sweep):
         assert (row["status"], float(row["seconds"])) == ("done", facts["seconds"]["total"])
     assert "tv" not in rows[0]  # nobody asked for it
     assert "reason" not in rows[0]
+
+
+def test_metrics_are_columns_that_say_what_they_are(tmp_path):
+    """Of runs that were measured; a number that isn't one, as of a hand that wrote it, is none."""
+    config = to_dict(small())
+    leave_run(tmp_path / "0", config, metrics={"ssim": 0.5, "style_gram": 2.0, "optimized": ["relu2_2", "relu3_3"]})
+    leave_run(tmp_path / "1", config, metrics={"ssim": 0.123456, "style_gram": "high", "optimized": []})
+    leave_run(tmp_path / "2", config)
+    made = report(tmp_path)
+    rows = rows_of(made.csv)
+    assert [row["metrics.ssim"] for row in rows] == ["0.5", "0.123456", ""]
+    assert [row["metrics.style_gram"] for row in rows] == ["2.0", "", ""]
+    assert [row["metrics.optimized"] for row in rows] == ["relu2_2, relu3_3", "", ""]
+    assert "| 0.123 |" in made.markdown.read_text(encoding="utf-8")
+    titles = [each["title"] for each in Page(made.page).all("button") if "title" in each]
+    assert "metrics.ssim: structural similarity to the photograph; 1: the same" in titles
 
 
 def test_the_curves_are_the_histories(sweep):

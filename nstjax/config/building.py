@@ -28,12 +28,17 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-_KEEPING = ("resume", "checkpoint", "published", "returned")  # keys that say how a run is kept, not what it makes
+# Keys that say how a run is kept, not what it makes.
+_KEEPING = ("resume", "checkpoint", "published", "returned", "output.metrics", "output.writers")
 
 
-def settings(values: Mapping[str, Any]) -> dict[str, Any]:
+def settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Of a configuration's plain values those that say what is made, and none of how the run is kept."""
-    return {key: value for key, value in values.items() if key not in _KEEPING}
+    return {
+        key: settings(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if prefix + key not in _KEEPING
+    }
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

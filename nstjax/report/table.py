@@ -14,16 +14,28 @@ from nstjax.report.reading import Run
 
 CSV, MARKDOWN = "table.csv", "table.md"
 
+_NOTES = {  # docs/metrics.md, in short
+    "content_distance": "of features from the photograph's; 0: the same",
+    "perceptual": "of features' directions from the photograph's, as LPIPS without learned weights; 0: the same",
+    "ssim": "structural similarity to the photograph; 1: the same",
+    "color_shift": "of colors from the photograph's, in Delta E; 0: the same",
+    "style_gram": "of Gram matrices from the painting's; 0: the same",
+    "style_moments": "of channels' means and deviations from the painting's; 0: the same",
+    "style_sliced": "sliced Wasserstein distance from the painting's features; 0: the same",
+    "optimized": "layers of the metrics that the run's own loss has seen: there its numbers say little",
+}
+
 Value = str | float | int | None
 
 
 class Column(NamedTuple):
-    """A column: its key (in the CSV), its name (where space is short), a value by run, and how that is shown."""
+    """A column: its key (in the CSV), its name (where space is short), a value by run, how it is shown, and a note."""
 
     key: str
     name: str
     values: list[Value]
     shown: Callable[[Value], str] = text
+    note: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -47,7 +59,11 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
     names = dict.fromkeys(name for metrics in measured for name in metrics)
     found = [
         *losses,
-        *(Column(f"metrics.{name}", name, [each.get(name) for each in measured], _rounded) for name in names),
+        *(
+            Column(f"metrics.{name}", name, [each.get(name) for each in measured], _rounded, _NOTES.get(name, ""))
+            for name in names
+        ),
+        Column("metrics.optimized", "optimized", [_optimized(run) for run in runs], note=_NOTES["optimized"]),
         Column("evaluations", "evaluations", [run.evaluations for run in runs], grouped),
         Column("seconds", "seconds", [run.seconds for run in runs], grouped),
         Column("device", "device", [printable(str(run.manifest.get("device", ""))) or None for run in runs]),
@@ -59,6 +75,14 @@ def columns(runs: Sequence[Run], axes: Sequence[Axis]) -> list[Column]:
         Column("status", "status", [run.status for run in runs]),
     ]
     return head + [column for column in found if any(value not in (None, 0) for value in column.values)]
+
+
+def _optimized(run: Run) -> Value:
+    """The metrics' layers that the run's own loss has seen."""
+    match run.manifest.get("metrics"):
+        case {"optimized": [_, *_] as layers}:
+            return printable(", ".join(map(str, layers)))
+    return None
 
 
 def _rounded(value: Value) -> str:

@@ -165,13 +165,17 @@ def initial(config: Config, problem: Problem, stage: Stage) -> Image:
     )
 
 
-def measured(config: Config, problem: Problem, stage: Stage, shown: images.Pixels) -> dict[str, float]:
-    """The metrics of a finished picture, as one looks at it, to the pictures of a stage in their own colors."""
+def measured(config: Config, problem: Problem, stage: Stage, shown: images.Pixels) -> dict[str, Any]:
+    """The metrics of a finished picture, as one looks at it, to the pictures of a stage in their own colors.
+
+    `optimized` names the probes that the run's own loss has seen: there a small distance says little.
+    """
     height, width, _ = shown.shape
     shapes = (style_shape(config, k, style, (height, width)) for k, style in enumerate(problem.styles))
     styles = [resized(config, style, shape) for style, shape in zip(problem.styles, shapes, strict=True)]
     shares = each(config.style.shares or (1.0,), len(styles))
-    return metrics.measured(problem.plain_network, shown.clip(0, 1), stage.photo, styles, shares)
+    found = metrics.measured(problem.plain_network, shown.clip(0, 1), stage.photo, styles, shares)
+    return {**found, "optimized": [layer for layer in metrics.PROBES if layer in problem.objective.layers]}
 
 
 def alpha(config: Config, problem: Problem, content: Image) -> np.ndarray | None:
