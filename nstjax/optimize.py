@@ -1,7 +1,7 @@
 """The loop: evaluations of the objective in compiled chunks, driven by a short Python generator."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from nstjax.types import Image, Network, Scalar
 LONGEST_CHUNK = 64  # evaluations without a look from outside
 _SECONDS_A_CHUNK = 1.0  # aimed at: prompt progress and Ctrl-C, though between chunks the device waits for Python
 
-Records = dict[str, Float[np.ndarray, "n"]]  # every term's weighted value, and their "total", by evaluation
+Records = dict[str, Float[np.ndarray, "*b n"]]  # every term's weighted value, and their "total", by evaluation
 
 
 class State(NamedTuple):
@@ -47,8 +47,11 @@ def start(image: Image, optimizer_state: Any) -> State:
 _COMPILER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
 
 
-@partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames="state", compiler_options=_COMPILER)
-def advance(
+_STATIC = ("objective", "optimizer")
+_jit = partial(jax.jit, donate_argnames="state", compiler_options=_COMPILER)
+
+
+def _advance(
     state: State,
     network: Network,
     targets: Targets,
@@ -95,6 +98,41 @@ def advance(
     return lax.fori_loop(0, num_evaluations, evaluation, (state, records))
 
 
+advance = _jit(_advance, static_argnames=_STATIC)
+
+
+@partial(_jit, static_argnames=(*_STATIC, "lanes"))
+def advance_many(
+    state: State,
+    network: Network,
+    targets: Targets,
+    weights: Weights,
+    learning_rates: Float[Array, "b n"],
+    num_evaluations: Int[Array, ""] | int,
+    average: Float[Array, "b"],
+    key: PRNGKeyArray,
+    keep: Float[Array, "b h w"] | None = None,
+    *,
+    objective: Objective,
+    optimizer: Optimizer,
+    lanes: int,
+) -> tuple[State, dict[str, Float[Array, "b n"]]]:
+    """`advance` of b images at once, each leaf of all but the network with an axis of b before its own.
+
+    So many lanes are vectorised; the rest take turns. With one, each image goes the way that it goes alone.
+    """
+
+    def one(each: tuple[State, Targets, Weights, Array, Array, Array, Array | None]) -> Any:
+        state, targets, weights, rates, average, key, keep = each
+        return _advance(
+            state, network, targets, weights, rates, num_evaluations, average, key, keep,
+            objective=objective, optimizer=optimizer,
+        )  # fmt: skip
+
+    several = lanes if lanes > 1 else None
+    return lax.map(one, (state, targets, weights, learning_rates, average, key, keep), batch_size=several)
+
+
 def _freed(change: Image, keep: Float[Array, "h w"] | None) -> Image:
     """What of a change remains when some of each pixel stays."""
     return change if keep is None else (1 - keep)[..., None] * change
@@ -113,33 +151,34 @@ def optimize(
     network: Network,
     targets: Targets,
     weights: Weights,
-    learning_rates: Float[np.ndarray, "n"],
+    learning_rates: Float[np.ndarray, "*b n"],
     *,
     objective: Objective,
     optimizer: Optimizer,
     key: PRNGKeyArray | None = None,
-    keep: Float[Array, "h w"] | None = None,
-    average: float = 0.0,
+    keep: Float[Array, "*b h w"] | None = None,
+    average: float | Float[np.ndarray, "b"] = 0.0,
     pause_every: int = 0,
     done: int = 0,
+    advance: Callable[..., tuple[State, Any]] = advance,
 ) -> Iterator[tuple[State, Records]]:
     """Evaluates the image once for every learning rate, moving it in between, and yields after each chunk.
 
     A chunk is as long as fits into about a second, and ends at every `pause_every`-th step. A state that was saved has
     the first `done` of the evaluations behind it. A yielded state is good until the next one is asked for, which is
-    computed in its buffers: copy what has to last.
+    computed in its buffers: copy what has to last. Of many images at once with `advance_many`.
     """
-    length, num_evaluations = 1, len(learning_rates)
+    length, num_evaluations = 1, learning_rates.shape[-1]
     key = jax.random.key(0) if key is None else key
-    padded = np.pad(learning_rates, (0, LONGEST_CHUNK), "edge")
+    padded = np.pad(learning_rates, [(0, 0)] * (learning_rates.ndim - 1) + [(0, LONGEST_CHUNK)], "edge")
     while done < num_evaluations:
         length = min(length, num_evaluations - done, _until_pause(done, pause_every))
         began = time.perf_counter()
         state, records = advance(
-            state, network, targets, weights, padded[done : done + LONGEST_CHUNK], length, average, key, keep,
+            state, network, targets, weights, padded[..., done : done + LONGEST_CHUNK], length, average, key, keep,
             objective=objective, optimizer=optimizer,
         )  # fmt: skip
-        yield state, {name: np.asarray(values)[:length] for name, values in records.items()}
+        yield state, {name: np.asarray(values)[..., :length] for name, values in records.items()}
         done += length
         length = _next_length((time.perf_counter() - began) / length)
 

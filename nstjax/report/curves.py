@@ -1,6 +1,7 @@
 """Loss curves: of each run and group of terms, for the page as SVG and as a picture of its own."""
 
 import math
+import statistics
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -179,11 +180,13 @@ def _bounds(name: str, drawn: Sequence[Points]) -> tuple[float, float] | None:
     """The decimal exponents from which to which an axis goes; None where nothing is to be seen.
 
     The beginnings of runs don't count at the lower end: those from the content picture have nearly no content loss.
+    Nor do at the upper end losses of a thousand times what they are mostly: L-BFGS' second step may come to one.
     """
     if not (found := [loss for each in drawn for _, loss in _positive(name, each)]):
         return None
     later = [loss for each in drawn for evaluation, loss in _positive(name, each) if evaluation > _beginning(each)]
-    low, high = math.log10(min(later or found)), math.log10(max(found))
+    medians = [statistics.median(losses) for each in drawn if (losses := [loss for _, loss in _positive(name, each)])]
+    low, high = math.log10(min(later or found)), math.log10(min(max(found), 1000 * max(medians)))
     return low - 0.03, max(high, low + 0.05) + 0.03
 
 

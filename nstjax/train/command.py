@@ -63,34 +63,44 @@ def begin_sweep(folder: Path, experiment: str | None) -> None:
 
 @hydra.main(config_path=config_dir(), config_name="config", **VERSION_BASE)
 def _hydra_main(composed: DictConfig) -> float:
-    """One job. What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure.
+    return job(composed)
+
+
+def job(composed: DictConfig, run: Callable[[Config, Path], Path] | None = None) -> float:
+    """Runs one job, or says what has come of it where `run` knows already.
+
+    What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure.
 
     Returns:
         What a sweeper that searches is to minimize or maximize: the number that `returned` names; NaN after a failure.
     """
-    job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
-    if job.mode != RunMode.MULTIRUN:
-        _outcome.experiment = job.runtime.choices.get("experiment")
-        return _run(composed, folder, "nstjax.train:", _outcome.add)
-    journal = Journal(Path(job.sweep.dir))
-    log.info(journal.progress(job.job.num))
-    return _run(composed, folder, f"nstjax.train: job {job.job.num}:", journal.add)
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode != RunMode.MULTIRUN:
+        _outcome.experiment = hydra_config.runtime.choices.get("experiment")
+        return _run(composed, folder, run, "nstjax.train:", _outcome.add)
+    journal, number = Journal(Path(hydra_config.sweep.dir)), hydra_config.job.num
+    if run is None:
+        log.info(journal.progress(number))
+    return _run(composed, folder, run, f"nstjax.train: job {number}:", journal.add)
 
 
-def _run(composed: DictConfig, folder: Path, name: str, report: Callable[[Job], None]) -> float:
+def _run(
+    composed: DictConfig,
+    folder: Path,
+    run: Callable[[Config, Path], Path] | None,
+    name: str,
+    report: Callable[[Job], None],
+) -> float:
     config, code, result = None, 1, None
     try:
         with hydra_errors():
             config = checked(composed)
-        # Here, because JAX takes a second to import, and a mistyped key needs none of it.
-        from nstjax.run import repeatable, run
-
-        repeatable()
-        result = run(config, folder)
+        result = (run or _load_run())(config, folder)
         print(result)
+        number = returned(config, folder)
         code = 0
-        return returned(config, folder)
+        return number
     except UserError as error:
         log.error("%s %s", name, error)
         code = 2
@@ -103,6 +113,14 @@ def _run(composed: DictConfig, folder: Path, name: str, report: Callable[[Job], 
     finally:
         report(Job(folder, code, result, bool(config and _begun(config, folder))))
     return math.nan
+
+
+def _load_run() -> Callable[[Config, Path], Path]:
+    """Here, because JAX takes a second to import, and a mistyped key needs none of it."""
+    from nstjax.run import repeatable, run
+
+    repeatable()
+    return run
 
 
 def returned(config: Config, folder: Path) -> float:
