@@ -19,7 +19,7 @@ LAYERS = {
     "composition": {"objective", "scales", "metrics"},
     "loop": {"optimize", "checkpoint", "outputs"},
     "stories": {"run", "report", "comparison"},
-    "doors": {"train", "cli", "rerun", "weights.__main__", "report.__main__"},
+    "doors": {"train", "cli", "sweep", "rerun", "weights.__main__", "report.__main__"},
 }  # fmt: skip
 ORDER = {room: depth for depth, rooms in enumerate(LAYERS.values()) for room in rooms}
 MODULES = sorted(path.relative_to(REPOSITORY) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

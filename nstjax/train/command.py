@@ -41,6 +41,10 @@ def execute(arguments: Sequence[str]) -> Outcome:
     except UserError as error:
         print(f"nstjax.train: {error}", file=sys.stderr)
         _outcome.code = 2
+    except Exception as error:
+        if type(error).__name__ not in _LOST_WORKERS:
+            raise
+        _outcome.code = 1  # what was lost is counted below
     except KeyboardInterrupt as error:
         print("nstjax.train: interrupted", file=sys.stderr)
         _outcome.code, picture = (error.code, error.picture) if isinstance(error, Interrupted) else (130, None)
@@ -52,6 +56,8 @@ def execute(arguments: Sequence[str]) -> Outcome:
     _print_overview(_outcome)
     return _outcome
 
+
+_LOST_WORKERS = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError")
 
 _outcome = Outcome()  # of the command line that is running: Hydra keeps what a job returns to itself
 
@@ -72,7 +78,8 @@ def job(composed: DictConfig, run: Callable[[Config, Path], Path] | None = None)
     What goes wrong is kept from Hydra, which would add lines, and end a sweep at its first failure.
 
     Returns:
-        What a sweeper that searches is to minimize or maximize: the number that `returned` names; NaN after a failure.
+        What a sweeper that searches is to minimize or maximize: the number that `returned` names; after a failure the
+        worst there is.
     """
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
@@ -82,7 +89,9 @@ def job(composed: DictConfig, run: Callable[[Config, Path], Path] | None = None)
     journal, number = Journal(Path(hydra_config.sweep.dir)), hydra_config.job.num
     if run is None:
         log.info(journal.progress(number))
-    return _run(composed, folder, run, f"nstjax.train: job {number}:", journal.add)
+    found = _run(composed, folder, run, f"nstjax.train: job {number}:", journal.add)
+    worst = -math.inf if "maximize" in str(hydra_config.sweeper.get("direction")) else math.inf
+    return worst if math.isnan(found) else found
 
 
 def _run(
@@ -147,8 +156,11 @@ def _collect(outcome: Outcome, journal: Journal) -> None:
     for job in jobs:
         outcome.add(job)
     missing = (journal.expected() or len(jobs)) - len(jobs)
-    if missing and not outcome.code >= 128:
-        print(f"nstjax.train: {missing} of {journal.expected()} jobs ended without a word: killed", file=sys.stderr)
+    if missing and (outcome.code == 1 or jobs) and outcome.code < 128:
+        print(
+            f"nstjax.train: {missing} of {journal.expected()} jobs were killed or never began; the same command with "
+            f"hydra.sweep.dir={outcome.sweep} resume=true does what is left", file=sys.stderr,
+        )  # fmt: skip
         outcome.code = 1
 
 

@@ -1,5 +1,6 @@
 """From the words of a command line to a checked configuration, and what Hydra has against them in one line."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,14 @@ def hydra_errors() -> Iterator[None]:
     except OSError as error:
         where = error.filename or "the run's folder"
         raise UserError(f"cannot write to {where}: {error.strerror}; choose another hydra.run.dir") from error
+    except ImportError as error:
+        if not (
+            plugin := re.search(
+                r"Could not instantiate plugin hydra_plugins\.hydra_(\w+?)_(?:launcher|sweeper)", str(error)
+            )
+        ):
+            raise
+        raise UserError(f"{plugin[1]} is not installed; run `pip install hydra-{plugin[1]}-launcher`") from error
     except ValueError as error:
         if "Config group override must be" not in str(error):
             raise
@@ -69,11 +78,22 @@ def _one_line(text: str) -> str:
     if unknown := re.search(r"Could not override '([^']+)'", text):
         return f"unknown key {unknown[1]!r}; `python -m nstjax.train --cfg job` shows all keys"
     text = text.partition("Config search path:")[0].partition("See https")[0]
+    if plugin := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text):
+        kind, name = plugin.groups()
+        return f"hydra/{kind}={name} is not installed; see docs/sweeps.md for what there is and how to install it"
     if missing := re.search(r"Could not find '(\w+)/([^']*)'\s+Available options in '[^']+':\s+(.*)", text, re.DOTALL):
         group, name, known = missing.groups()
         return f"{group}={name} is not known; choose one of {', '.join(known.split())}"
     return " ".join(text.split())
 
+
+def _threads_each(n_jobs: int) -> str:
+    """How many threads each of so many processes is to have (below 0: one for each core), unless NPROC says it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return os.environ.get("NPROC") or str(max(1, cores // n_jobs) if n_jobs > 0 else 1)
+
+
+OmegaConf.register_new_resolver("threads_each", _threads_each, replace=True)
 
 _schema = OmegaConf.create(to_dict(Config()))
 OmegaConf.set_struct(_schema.optimizer.parameters, False)  # any key, without Hydra's `+`: `optimizers` knows which
