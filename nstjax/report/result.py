@@ -11,7 +11,7 @@ from nstjax.report.reading import Run, read
 from nstjax.report.table import columns
 
 _FIGURE = Markup(
-    '<figure style="display:inline-block;margin:4px"><img src="{}" style="max-height:320px">'
+    '<figure style="display:inline-block;margin:4px"><img src="{}" style="height:240px">'
     "<figcaption>{}</figcaption></figure>"
 )
 _ROW = Markup("<tr><th>{}</th><td>{}</td></tr>")

@@ -54,13 +54,10 @@ def hydra_errors() -> Iterator[None]:
         where = error.filename or "the run's folder"
         raise UserError(f"cannot write to {where}: {error.strerror}; choose another hydra.run.dir") from error
     except ImportError as error:
-        if not (
-            plugin := re.search(
-                r"Could not instantiate plugin hydra_plugins\.hydra_(\w+?)_(?:launcher|sweeper)", str(error)
-            )
-        ):
+        plugin = re.search(r"instantiate plugin hydra_plugins\.hydra_(\w+)_launcher", str(error))
+        if plugin is None:
             raise
-        raise UserError(f"{plugin[1]} is not installed; run `pip install hydra-{plugin[1]}-launcher`") from error
+        raise UserError(f"hydra/launcher={plugin[1]} needs `pip install hydra-{plugin[1]}-launcher`") from error
     except ValueError as error:
         if "Config group override must be" not in str(error):
             raise
