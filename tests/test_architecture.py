@@ -106,6 +106,7 @@ def test_only_one_room_knows_each_of_the_large_libraries():
     assert importers("tqdm") == {"run"}
     assert importers("safetensors", "h5py") == {"weights"}
     assert importers("requests") == {"fetch"}
+    assert importers("tensorboardX") == {"outputs"}
     assert importers("matplotlib", "jinja2") == {"report"}
 
 

@@ -51,7 +51,7 @@ def test_every_odd_picture_makes_a_picture_or_one_line(tmp_path: Path, command: 
         longest = max(longest, time.thread_time() - began)
         if isinstance(outcome, Loads):
             assert (code, manifest(folder)["status"], manifest(folder)["size"]) == (0, "done", [32, 20]), name
-            assert left(folder) == ["history.csv", "manifest.json", "result.png"]
+            assert left(folder) == ["history.csv", "history.jsonl", "manifest.json", "result.png"]
         else:
             assert (code, manifest(folder)["status"]) == (2, "failed"), name
             assert said.count("\n") == 1 and said.startswith("nstjax.train: ") and outcome.words in said, said

@@ -60,7 +60,9 @@ def test_what_an_earlier_run_left_is_gone_before_the_next_begins(tmp_path):
         out.record(RECORDS, scale=0, first_step=0)
         out.preview(IMAGE, 0, 7)
         out.result(IMAGE)
-    assert names(tmp_path) == ["history.csv", "manifest.json", "previews/scale0_step00007.png", "result.png"]
+    assert names(tmp_path) == [
+        "history.csv", "history.jsonl", "manifest.json", "previews/scale0_step00007.png", "result.png",
+    ]  # fmt: skip
     (tmp_path / "notes.txt").write_text("the user's own")
     with RunFolder(tmp_path, Config()):
         assert names(tmp_path) == [".lock", "manifest.json", "notes.txt"]
@@ -144,13 +146,14 @@ def test_versions_of_all_that_a_result_depends_on():
 def test_of_a_full_disk_the_history_has_whole_rows(tmp_path):
     with RunFolder(tmp_path, Config()) as out:
         out.record(RECORDS, scale=0, first_step=0)
-        before = (tmp_path / "history.csv").read_bytes()
-        with (
-            largest_file(len(before) + 20),
-            pytest.raises(UserError, match=r"cannot write to .*: File too large"),
-        ):
-            out.record(RECORDS, scale=0, first_step=2)
-        assert (tmp_path / "history.csv").read_bytes() == before
+        before = [(tmp_path / name).read_bytes() for name in ("history.csv", "history.jsonl")]
+        for part in before:  # the longer one is full when the shorter one has its rows
+            with (
+                largest_file(len(part) + 20),
+                pytest.raises(UserError, match=r"cannot write to .*: File too large"),
+            ):
+                out.record(RECORDS, scale=0, first_step=2)
+            assert [(tmp_path / name).read_bytes() for name in ("history.csv", "history.jsonl")] == before
         assert len(out.record(RECORDS, scale=0, first_step=2)) == 2
     assert [row["evaluations"] for row in history(tmp_path)] == [1, 2, 3, 4]
     assert manifest(tmp_path)["evaluations"] == 4
@@ -178,7 +181,7 @@ def test_on_a_full_disk_a_run_goes_on_and_earlier_checkpoints_survive(tmp_path, 
         fills_the_disk()
     told = f"no checkpoint after 4 evaluations: cannot write to {tmp_path}: File too large; free space, or choose"
     assert [told in message for message in caplog.messages] == [True, True]  # the first one's, and that of `now`
-    assert names(tmp_path) == ["checkpoints/00000002.npz", "history.csv", "manifest.json"]
+    assert names(tmp_path) == ["checkpoints/00000002.npz", "history.csv", "history.jsonl", "manifest.json"]
     with RunFolder(tmp_path, Config(resume=True)) as out:
         assert known(out).begin()[:2] == (0, 2)
         assert len(history(tmp_path)) == 2

@@ -16,6 +16,7 @@ from nstjax import (
     losses,
     objective,
     optimizers,
+    outputs,
     parametrizations,
     statistics,
     weights,
@@ -45,6 +46,7 @@ def names(group, key):
         (schema.InitConfig, "distribution", inits.DISTRIBUTIONS),
         (schema.ColorConfig, "space", color.SPACES),
         (schema.ColorConfig, "map", color.MAPS),
+        (schema.OutputConfig, "writers", outputs.WRITERS),
     ],
 )
 def test_a_configs_names_are_its_registrys(group, key, registry):

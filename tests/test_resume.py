@@ -49,6 +49,11 @@ def rows(folder):
     return [{**row, "seconds": 0} for row in history(folder)]
 
 
+def json_rows(folder):
+    lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
+
+
 def kept(folder):
     """The checkpoints of a folder, oldest first."""
     return sorted((folder / "checkpoints").glob("*.npz"))
@@ -107,12 +112,13 @@ def test_a_run_killed_at_any_checkpoint_ends_as_if_it_never_had_been(watched):
     assert len(watched.moments) >= 3
     for moment in watched.moments:
         assert manifest(moment)["status"] == "running"
-        with open(moment / "history.csv", "ab") as file:
-            file.write(b"0,1,2,3.5,4,5,6\n0,2,3,")
+        for name, rest in {"csv": b"0,1,2,3.5,4,5,6\n0,2,3,", "jsonl": b'{"scale": 0}\n{"sca'}.items():
+            with open(moment / f"history.{name}", "ab") as file:
+                file.write(rest)
         (moment / "checkpoints" / ".00000009.npz.4194305.tmp").write_bytes(b"half of")
         watched.resumed(moment)
         assert (moment / "result.png").read_bytes() == (watched.folder / "result.png").read_bytes()
-        assert rows(moment) == rows(watched.folder)
+        assert rows(moment) == rows(watched.folder) == json_rows(moment)
         assert manifest(moment)["final"] == manifest(watched.folder)["final"]
         names = [sorted(path.name for path in each.rglob("*")) for each in (moment, watched.folder)]
         assert names[0] == names[1]
@@ -252,6 +258,10 @@ def test_with_nothing_to_resume_a_run_begins_and_says_so(lbfgs, tmp_path, caplog
 
 def test_a_history_that_is_not_the_checkpoints_is_refused(lbfgs, tmp_path):
     folder = lbfgs.left(tmp_path)
+    before = (folder / "history.csv").read_bytes()
+    (folder / "history.jsonl").write_text('{"scale": 0}\n')
+    assert "history.jsonl is not what its run left" in refused(folder, *lbfgs.recipe, "resume=true")
+    assert (folder / "history.csv").read_bytes() == before
     (folder / "history.csv").write_text("scale,step\n0,0\n")
     assert "history.csv is not what its run left" in refused(folder, *lbfgs.recipe, "resume=true")
     (folder / "history.csv").unlink()

@@ -86,7 +86,7 @@ def three_steps(tmp_path_factory):
 
 
 def test_the_folder_holds_what_it_should_and_nothing_else(folder):
-    assert {path.name for path in folder.iterdir()} == {"result.png", "history.csv", "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == {"result.png", "history.csv", "history.jsonl", "manifest.json"}
 
 
 def test_the_history_has_a_row_for_each_evaluation_of_each_scale(folder):

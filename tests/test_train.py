@@ -130,7 +130,14 @@ def test_a_run_prints_where_its_picture_is_and_leaves_its_folder(train, tmp_path
     assert (code, out) == (0, f"{tmp_path}/run/result.png\n")
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     hydra = {f"run/.hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
-    assert names == {"run/result.png", "run/history.csv", "run/manifest.json", "run/log.txt", *hydra}
+    assert names == {
+        "run/result.png",
+        "run/history.csv",
+        "run/history.jsonl",
+        "run/manifest.json",
+        "run/log.txt",
+        *hydra,
+    }
     assert re.fullmatch(r"41x48, 4 evaluations in \d+ s; total \S+, \d+ times below the content picture's \S+\n", err)
     log = (tmp_path / "run" / "log.txt").read_text()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO nstjax\.run: " + re.escape(err), log)

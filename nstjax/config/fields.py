@@ -20,6 +20,11 @@ def within(default: float | tuple[float, ...] | None, low: float, high: float = 
     return field(default=default, metadata={"range": (low, high)})
 
 
+def some_of(*names: str) -> Any:
+    """A field that holds any of a few names; by default none."""
+    return field(default=(), metadata={"names": names})
+
+
 def names(default: str, *others: str) -> Any:
     """A field that holds some of a few names."""
     return field(default=(default,), metadata={"names": (default, *others)})

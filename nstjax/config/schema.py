@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from nstjax.config.fields import MAX_SIZE, each, layers, one_of, within
+from nstjax.config.fields import MAX_SIZE, each, layers, one_of, some_of, within
 from nstjax.config.objective import ObjectiveConfig
 
 
@@ -162,11 +162,12 @@ class RuntimeConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """What `result.png` holds."""
+    """What `result.png` holds, and what else a run tells."""
 
     bits: int = one_of(8, 16)  # a channel
     alpha: bool = False  # keeps the content picture's transparency
     metrics: bool = True  # the picture's distances from both pictures, in the manifest: docs/metrics.md
+    writers: tuple[str, ...] = some_of("tensorboard")  # who is told of losses and pictures while the run goes on
 
 
 @dataclass(frozen=True)

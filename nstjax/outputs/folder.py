@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ import numpy as np
 
 from nstjax import checkpoint, files, images
 from nstjax.checkpoint import Checkpoint
-from nstjax.config import Config, settings
+from nstjax.config import Config, flat, settings
 from nstjax.errors import UserError
-from nstjax.outputs.history import HISTORY, History, Row, history_row
+from nstjax.outputs.history import ENCODINGS, History, Row, history_row
 from nstjax.outputs.manifest import RESULT, begun, ended, origin, refuse_another, write_manifest
+from nstjax.outputs.writers import TENSORBOARD, Writers, check_writers
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +62,17 @@ class RunFolder:
     until `begin` has made sure that it is the same run.
 
     Raises:
-        UserError: another run is going on in the folder, or it can't be written, on entry or at any later time.
+        UserError: a writer's package isn't there; another run is going on in the folder, or it can't be written, on
+            entry or at any later time.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
+        check_writers(config.output.writers)
         self.path = path
         self.manifest = begun(config)
         self._config = config
-        self._history = History(path / HISTORY)
+        self._history = History(path)
+        self._writers = Writers((), path, 0)  # until the run begins
         self._checkpoints = path / "checkpoints"
         self._lock = filelock.FileLock(path / _LOCK)
         self._warned = False  # that a checkpoint could not be written
@@ -112,6 +117,7 @@ class RunFolder:
             elif not self._taken:
                 self._begin_anew()
             write_manifest(self.path, self.manifest)
+        self._writers = Writers(self._config.output.writers, self.path, self._history.rows)
         if saved:
             log.info("resuming after %d evaluations, in %s", self.manifest["evaluations"], self.path)
             return Place(**saved.facts["place"], saved=saved)
@@ -133,11 +139,14 @@ class RunFolder:
         with self._on_disk():
             self._history.append(rows)
         self.manifest["evaluations"] = self._history.rows
+        for row in rows:
+            self._writers.each(methodcaller("scalars", row))
         return rows
 
     def preview(self, image: np.ndarray, scale: int, step: int) -> None:
         """Saves the image of a step beside the others, in `previews/`."""
         images.save(self.path / "previews" / f"scale{scale}_step{step:05d}.png", image)
+        self._writers.each(methodcaller("picture", "preview", image, self._history.rows))
 
     def checkpoint(self, state: Any, place: Place, *, now: bool) -> None:
         """Saves where the run is, `now` or if it is time to; with `checkpoint.every` null, never.
@@ -147,7 +156,7 @@ class RunFolder:
         every = self._config.checkpoint.every
         if every is None or not (now or time.perf_counter() - self._saved >= every):
             return
-        history = {"rows": self._history.rows, "bytes": self._history.size}
+        history = {"rows": self._history.rows, "sizes": self._history.sizes}
         where = {name: value for name, value in place._asdict().items() if name != "saved"}
         facts = {"origin": origin(self.manifest), "place": where, "seconds": self.seconds(), "history": history}
         try:
@@ -163,6 +172,7 @@ class RunFolder:
         """Saves the picture that the run is for, with its settings inside."""
         comment = json.dumps(settings(self.manifest["config"]), ensure_ascii=False)
         images.save(self.path / RESULT, image, alpha=alpha, bits=self._config.output.bits, comment=comment)
+        self._writers.each(methodcaller("picture", "result", image, self._history.rows))
         return self.path / RESULT
 
     def _acquire(self) -> None:
@@ -179,22 +189,27 @@ class RunFolder:
     def _begin_anew(self) -> None:
         write_manifest(self.path, self.manifest)
         checkpoint.remove(self._checkpoints)
-        for old in (self.path / RESULT, self.path / HISTORY, *self.path.glob("previews/*.png")):
-            old.unlink(missing_ok=True)
+        old = [self.path / name for name in (RESULT, *ENCODINGS)]
+        for path in (*old, *self.path.glob("previews/*.png"), *self.path.glob(f"{TENSORBOARD}/events.out.*")):
+            path.unlink(missing_ok=True)
         if (self.path / LOG).exists() and not self._config.resume:
             os.truncate(self.path / LOG, 0)  # it is open by now, for the messages of this run
         self._taken = True
 
     def _take_up(self, facts: Mapping[str, Any]) -> None:
         refuse_another(self.path, facts["origin"], origin(self.manifest))
-        if not self._history.cut(facts["history"]["bytes"], facts["history"]["rows"]):
-            raise UserError(f"{self._history.path} is not what its run left; leave out resume=true to start anew")
+        if name := self._history.cut(**facts["history"]):
+            raise UserError(f"{self.path / name} is not what its run left; leave out resume=true to start anew")
         self.manifest["evaluations"] = self._history.rows
         self._began -= facts["seconds"]
         self._taken = True
 
     def _end(self, error: BaseException | None) -> None:
         self.manifest |= ended(error)
+        if error is None:
+            wanted, found = flat(settings(self.manifest["config"])), _numbers(self.manifest)
+            self._writers.each(methodcaller("summary", wanted, found))
+        self._writers.close()
         try:
             with self._on_disk():
                 write_manifest(self.path, self.manifest)
@@ -215,3 +230,9 @@ class RunFolder:
     def _refusal(self, error: OSError) -> str:
         remedy = f"{'free space, or ' if error.errno in _FULL else ''}choose another hydra.run.dir"
         return f"cannot write to {self.path}: {error.strerror}; {remedy}"
+
+
+def _numbers(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """What a run has come to: its final terms and its metrics."""
+    found = flat({name: manifest.get(name, {}) for name in ("final", "metrics")})
+    return {name: value for name, value in found.items() if isinstance(value, float)}
