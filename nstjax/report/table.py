@@ -110,16 +110,20 @@ def save_csv(folder: Path, table: Sequence[Column]) -> Path:
 
 
 def save_markdown(folder: Path, table: Sequence[Column], more: str = "") -> Path:
-    """Saves `folder/table.md`, a table of GitHub's Markdown, and `more` of them."""
+    """Saves `folder/table.md`, and `more` of the kind after it."""
+    with files.atomic(folder / MARKDOWN) as temporary:
+        temporary.write_text(markdown(table) + more, encoding="utf-8")
+    return folder / MARKDOWN
+
+
+def markdown(table: Sequence[Column]) -> str:
+    """A table of GitHub's Markdown."""
     lines = [
         [_markdown(column.name) for column in table],
         ["---:" if column.numeric else "---" for column in table],
         *([_markdown(each) for each in row] for row in zip(*(column.texts for column in table), strict=True)),
     ]
-    with files.atomic(folder / MARKDOWN) as temporary:
-        text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        temporary.write_text(text + more, encoding="utf-8")
-    return folder / MARKDOWN
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _setting(run: Run, key: str) -> Value:

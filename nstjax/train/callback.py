@@ -1,5 +1,6 @@
 """What Hydra calls when a sweep begins: the one moment at which a command's own process knows the sweep, and no job."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,29 @@ from nstjax.train.outcome import Journal
 
 
 class SweepBegins(Callback):
-    """Tells the command where its runs will be, and begins their journal."""
+    """Tells the command where its runs will be, begins their journal, and shares the machine among processes."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        self._usual = dict(os.environ)
+        for name, value in _shares(config).items():
+            os.environ.setdefault(name, value)
         folder = Path(config.hydra.sweep.dir)
         command.begin_sweep(folder, config.hydra.runtime.choices.get("experiment"))
         Journal(folder).begin(_count(config))
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        for name in set(os.environ) - set(self._usual):
+            del os.environ[name]
+
+
+def _shares(config: DictConfig) -> dict[str, str]:
+    """What joblib's processes are to inherit: a share of the cores each, and no more of a GPU's memory than is used."""
+    launcher = config.hydra.launcher
+    if not str(launcher.get("_target_")).endswith("JoblibLauncher"):
+        return {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // launcher.n_jobs) if launcher.n_jobs > 0 else 1)
+    return {"NPROC": threads, "OPENBLAS_NUM_THREADS": threads, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def _count(config: DictConfig) -> int | None:

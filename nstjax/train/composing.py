@@ -1,6 +1,5 @@
 """From the words of a command line to a checked configuration, and what Hydra has against them in one line."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,14 +82,6 @@ def _one_line(text: str) -> str:
         return f"{group}={name} is not known; choose one of {', '.join(known.split())}"
     return " ".join(text.split())
 
-
-def _threads_each(n_jobs: int) -> str:
-    """How many threads each of so many processes is to have (below 0: one for each core), unless NPROC says it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return os.environ.get("NPROC") or str(max(1, cores // n_jobs) if n_jobs > 0 else 1)
-
-
-OmegaConf.register_new_resolver("threads_each", _threads_each, replace=True)
 
 _schema = OmegaConf.create(to_dict(Config()))
 OmegaConf.set_struct(_schema.optimizer.parameters, False)  # any key, without Hydra's `+`: `optimizers` knows which
