@@ -38,7 +38,7 @@ def found(network):
     [(1, 0, 0.08673321381883972), (1, 0.5, 0.6833814800417215), (0.05, 0, 0.8486880977061946)],
 )
 def test_ssim_is_scikit_images(light, share, expected):
-    """0.26.0, of the luma L of the same pictures; `share` of the first one is in the second, dark ones depend on K1, K2:
+    """0.26.0, of the luma L of the same pictures; `share` of one is in the other, dark ones depend on K1, K2:
 
     structural_similarity(L, M, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1)
     """
