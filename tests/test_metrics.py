@@ -33,14 +33,17 @@ def found(network):
     return measured(network, noise(0), noise(1), [noise(2)], [1.0])
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.08673321381883972), (0.5, 0.6833814800417215)])
-def test_ssim_is_scikit_images(share, expected):
-    """0.26.0, of the luma L of the same pictures; `share` of the first one is in the second:
+@pytest.mark.parametrize(
+    ("light", "share", "expected"),
+    [(1, 0, 0.08673321381883972), (1, 0.5, 0.6833814800417215), (0.05, 0, 0.8486880977061946)],
+)
+def test_ssim_is_scikit_images(light, share, expected):
+    """0.26.0, of the luma L of the same pictures; `share` of one is in the other, dark ones depend on K1, K2:
 
     structural_similarity(L, M, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1)
     """
-    mixed = share * noise(0) + (1 - share) * noise(1)
-    assert ssim(noise(0), mixed.astype(np.float32)) == pytest.approx(expected, abs=1e-6)
+    one, other = (np.float32(light) * each for each in (noise(0), share * noise(0) + (1 - share) * noise(1)))
+    assert ssim(one, other.astype(np.float32)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_picture_is_like_itself(network):
