@@ -347,6 +347,7 @@ GOLDEN = {  # the formula; the style's size; what the network is, where it isn't
     "texture": (texture, OWN_SIZE, AVERAGE),
     "tutorial": (tutorial, ITS_SIZE, AVERAGE | CEIL),
 }
+SLOW = {"crowson": pytest.mark.slow}  # half a minute: roots of covariances
 FED_LEVELS = ("gordic",)  # torchvision's network, but pixels from 0 to 255
 
 
@@ -354,7 +355,7 @@ def test_every_preset_has_a_golden_formula():
     assert sorted(GOLDEN) == PRESETS
 
 
-@pytest.mark.parametrize("preset", GOLDEN)
+@pytest.mark.parametrize("preset", [pytest.param(each, marks=SLOW.get(each, ())) for each in GOLDEN])
 def test_golden_terms_of_the_first_evaluation(preset):
     """Every term, and their total, on an image that is neither the content nor the style."""
     formula, style_size, settings = GOLDEN[preset]

@@ -545,6 +545,7 @@ def test_a_guide_that_leaves_nothing_gives_a_number(name):
 # Runs
 
 
+@pytest.mark.slow
 def test_one_run_compares_layers_by_every_statistic(tmp_path):
     """All at one layer, and two at another; each is a column of the log."""
     layers = ["relu1_1"] * len(STATISTICS) + ["relu2_1"] * 2

@@ -125,7 +125,7 @@ def test_compose_is_for_notebooks_and_refuses_as_the_command_does(train):
         assert train(mistake)[2] == f"nstjax.train: {error.value}\n"
 
 
-def test_a_run_prints_where_its_picture_is_and_leaves_its_folder(train, tmp_path):
+def test_a_run_prints_where_its_picture_is_and_leaves_its_folder(train, tmp_path, original):
     code, out, err = train(*SMALL, "hydra.run.dir=run")
     assert (code, out) == (0, f"{tmp_path}/run/result.png\n")
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}

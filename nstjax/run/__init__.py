@@ -42,11 +42,12 @@ def run(config: Config, folder: Path) -> Path:
         return folder / RESULT
     with stop_requests() as stop, jax.default_matmul_precision(matmul_precision(config)):
         problem = partial(_prepared, config, folder)
-        with working(config, folder, stop, problem) as work, progress_bar(config.schedule, *work.place[:2]) as show:
-            for chunk in chunks(config, work.problem, work.place):
-                show(row := work.take(chunk, stop))
-                if chunk.lost or stop.requested:
-                    break
+        with working(config, folder, stop, problem) as work:
+            with progress_bar(config.schedule, *work.place[:2]) as show:
+                for chunk in chunks(config, work.problem, work.place):
+                    show(row := work.take(chunk, stop))
+                    if chunk.lost or stop.requested:
+                        break
             path = work.finish(chunk, row, stop)
     if stop.requested:  # too late for this run, but not for those that a sweep would go on with
         raise Interrupted(stop.number, path)
