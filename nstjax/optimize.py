@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from nstjax.objective import Objective, Targets, Weights, evaluate
 from nstjax.optimizers import Optimizer
@@ -110,7 +110,7 @@ def advance_many(
     learning_rates: Float[Array, "b n"],
     num_evaluations: Int[Array, ""] | int,
     average: Float[Array, "b"],
-    key: PRNGKeyArray,
+    key: Key[Array, "b"],
     keep: Float[Array, "b h w"] | None = None,
     *,
     objective: Objective,
@@ -155,7 +155,7 @@ def optimize(
     *,
     objective: Objective,
     optimizer: Optimizer,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, "*b"] | None = None,
     keep: Float[Array, "*b h w"] | None = None,
     average: float | Float[np.ndarray, "b"] = 0.0,
     pause_every: int = 0,

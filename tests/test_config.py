@@ -168,7 +168,8 @@ def test_every_value_arrives_where_it_was_given(values):
 
 def test_there_is_a_group_for_every_choice_of_files():
     assert set(GROUPS) == {
-        "color", "content", "experiment", "init", "optimizer", "parametrization", "preset", "scale", "schedule", "statistic", "style",
+        "color", "content", "experiment", "init", "optimizer", "parametrization", "preset", "scale", "schedule",
+        "statistic", "style",
     }  # fmt: skip
 
 

@@ -63,7 +63,8 @@ def report(folder: Path | str) -> Report:
 
 def _write(folder: Path, runs: Sequence[Run], notes: Sequence[str], axes: Sequence[Axis]) -> Report:
     shown = table.columns(runs, axes)
-    ink = curves.inks(axes, labels(axes, [run.name for run in runs]), [log.title for log in published.published(runs)])
+    names = [label or run.name for label, run in zip(labels(axes, [run.name for run in runs]), runs, strict=True)]
+    ink = curves.inks(axes, names, [log.title for log in published.published(runs)])
     pictures = shrunk(runs)
     return Report(
         save_page(folder, runs, axes, pictures, notes),

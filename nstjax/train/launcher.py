@@ -32,7 +32,10 @@ class _Begun(NamedTuple):
         """What is logged is this job's."""
         HydraConfig.instance().set_config(self.hydra)
         configure_log(self.hydra.hydra.job_logging, self.hydra.hydra.verbose)
-        yield
+        try:
+            yield
+        finally:
+            configure_log(self.hydra.hydra.hydra_logging, self.hydra.hydra.verbose)
 
 
 class VmapLauncher(BasicLauncher):
