@@ -11,6 +11,7 @@ from nstjax.errors import printable
 Settings = Mapping[str, Any]
 
 _CHOICES = ("name", "kind")  # last parts of keys that stand for a file of a config group, and all that is in it
+_LEADING = ("statistic", "layers")  # the same of keys with names of their own; layers stand for their weights
 _ABSENT = "-"
 
 
@@ -156,7 +157,7 @@ def _refines(fine: Sequence[int], coarse: Sequence[int]) -> bool:
 
 
 def _rank(key: str) -> int:
-    return 0 if key == "preset" else 1 if key.endswith(tuple(f".{choice}" for choice in _CHOICES)) else 2
+    return 0 if key == "preset" else 1 if key.endswith(tuple(f".{choice}" for choice in (*_CHOICES, *_LEADING))) else 2
 
 
 def _explained(key: str, keys: Sequence[str], classes: Mapping[str, Sequence[int]]) -> bool:
@@ -166,7 +167,8 @@ def _explained(key: str, keys: Sequence[str], classes: Mapping[str, Sequence[int
 
 def _of_choice(key: str, choice: str) -> bool:
     group, _, last = choice.rpartition(".")
-    return choice == "preset" or (last in _CHOICES and key.startswith(f"{group}."))
+    of_group = key.startswith(f"{group}.") if last != "layers" else key == f"{group}.layer_weights"
+    return choice == "preset" or (last in (*_CHOICES, *_LEADING) and of_group)
 
 
 def _names(keys: Sequence[str]) -> dict[str, str]:

@@ -237,5 +237,5 @@ def _log_ticks(low: float, high: float) -> list[float]:
         ticks = [factor * 10.0**e for e in exponents for factor in factors if low <= math.log10(factor) + e <= high]
         if len(ticks) > 2:
             break
-    skip = -(-len(ticks) // 7)
+    skip = max(1, -(-len(ticks) // 7))
     return ticks[::skip]
