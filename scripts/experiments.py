@@ -72,7 +72,7 @@ def page(name: str, runs: Sequence[Run], folder: Path) -> str:
     sizes = " and ".join(sorted({"x".join(map(str, each.manifest["size"])) for each in runs}))
     seconds = sum(each.seconds or 0 for each in runs)
     return (
-        f"# {name}\n\n```bash\n{command(name)}\n```\n\n{about(name)}\n\n## What came of it\n\n{WORDS[name]}\n"
+        f"# {name}\n\n```bash\n{command(name)}\n```\n\n{about(name)}\n\n## What came of it\n\n{WORDS[name]['seen']}\n"
         f"![The results]({name}.png)\n\n![Losses]({name}_curves.png)\n\n{markdown(shown)}{beside(runs)}\n"
         f"{len(runs)} run{'s' * (len(runs) > 1)} of {sizes} pixels, {seconds:.0f} s in all on two CPU cores that had "
         f"other work at times. [What the metrics are](../metrics.md).\n"
@@ -97,9 +97,9 @@ def _comment(name: str) -> list[str]:
 
 
 def index() -> str:
-    """The list of all experiments, by the first sentence about each."""
-    rows = (f"| [{name}]({name}.md) | {about(name).partition('. ')[0].replace(chr(10), ' ')} |\n" for name in WORDS)
-    return f"{_INDEX}\n| experiment | what |\n| --- | --- |\n{''.join(rows)}"
+    """The list of all experiments."""
+    rows = (f"| [{name}]({name}.md) | {words['what']} |\n" for name, words in WORDS.items())
+    return f"{_INDEX}\n| `experiment=` | what |\n| --- | --- |\n{''.join(rows)}"
 
 
 _INDEX = """# Experiments
