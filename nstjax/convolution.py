@@ -23,8 +23,8 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _WINOGRAD_CHANNELS = 64
 
 
-def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[str, winograd.Kernel]:
-    """What `frozen` needs besides the kernels of these layers, by layer; layers that it has nothing for are left out.
+def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[str, winograd.Layer]:
+    """Those of these layers that another algorithm than the direct one computes, in the form that it needs.
 
     Args:
         algorithm: "direct", "winograd", or "auto": Winograd's on a CPU, where it was faster in every layer from 8
@@ -32,9 +32,9 @@ def prepare(params: Params, layers: tuple[str, ...], algorithm: str) -> Mapping[
     """
     if algorithm == "direct" or (algorithm == "auto" and jax.default_backend() != "cpu"):
         return {}
-    kernels = {layer: params[layer]["kernel"] for layer in layers if layer in params}
-    suited = {layer: kernel for layer, kernel in kernels.items() if kernel.shape[2] >= _WINOGRAD_CHANNELS}
-    return {layer: winograd.prepare(np.asarray(kernel)) for layer, kernel in suited.items()}
+    convolutions = {layer: params[layer] for layer in layers if layer in params}
+    suited = {layer: own for layer, own in convolutions.items() if own["kernel"].shape[2] >= _WINOGRAD_CHANNELS}
+    return {layer: winograd.prepare(np.asarray(own["kernel"]), own["bias"]) for layer, own in suited.items()}
 
 
 def frozen(
@@ -44,17 +44,13 @@ def frozen(
     padding: str,
     *,
     precision: lax.PrecisionLike = None,
-    prepared: winograd.Kernel | None = None,
     **_: Any,
 ) -> Float[Array, "1 h2 w2 o"]:
     """A drop-in for `lax.conv_general_dilated` as `flax.linen.Conv` calls it, for stride 1 and odd square kernels.
 
-    `padding` is "SAME" (zeros) or "VALID". The kernel's own gradient is zero: it is frozen. Where `prepared` is given,
-    it is used in place of the kernel.
+    `padding` is "SAME" (zeros) or "VALID". The kernel's own gradient is zero: it is frozen.
     """
     border = len(rhs) // 2 if padding == "SAME" else 0
-    if prepared is not None:
-        return winograd.convolve(lhs[0], prepared, border)[None]
     return _convolve(lhs, rhs, border, precision)
 
 

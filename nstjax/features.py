@@ -3,7 +3,7 @@
 Images are `h w 3`, sRGB in [0, 1] in RGB order; feature maps are `h w c`, halved in size by each pooling before them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from nstjax import winograd
 from nstjax.convolution import frozen
 from nstjax.layers import CHANNELS
 from nstjax.types import FeatureMap, Features, Image, Network, Preprocessing
@@ -30,8 +31,8 @@ class VGG19(nn.Module):
         padding: what lies beyond the border of every convolution's input: "zero", "reflect" or "replicate"; with
             "replicate_first" that of the picture is repeated, and those of feature maps are surrounded by zeros.
         dtype: of the computation; the parameters stay float32.
-        convolution: a drop-in for `lax.conv_general_dilated`, such as that itself. What it was given by
-            `nstjax.convolution.prepare` is in the variable collection `prepared`, by layer.
+        convolution: a drop-in for `lax.conv_general_dilated`, such as that itself, for layers that aren't in the
+            variable collection `prepared` (`nstjax.convolution.prepare`): Winograd's algorithm has those.
     """
 
     layers: tuple[str, ...]
@@ -44,26 +45,47 @@ class VGG19(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "h w 3"]) -> Features:
         features = {}
-        for name in up_to_deepest(self.layers):
-            x = self._layer(name, x)
-            if name in self.layers:
-                features[name] = x
+        for names in _in_between(up_to_deepest(self.layers), self.layers):
+            x = self._through(names, x)
+            if names[-1] in self.layers:
+                features[names[-1]] = x
         return features
+
+    def _through(self, names: tuple[str, ...], x: FeatureMap) -> Float[Array, "h2 w2 c2"]:
+        """Layers in a row, of which only the last one's output is wanted."""
+        prepared = self.variables.get("prepared", {}).get(names[0])
+        if prepared is not None:
+            relu, pool = len(names) > 1, len(names) > 2 and self._pools_windows_only(x)
+            padded, border = self._padded(names[0], x)
+            x = winograd.convolve(padded.astype(self.dtype), prepared, border, relu, self.pooling if pool else "")
+            names = names[1 + relu + pool :]
+        for name in names:
+            x = self._layer(name, x)
+        return x
 
     def _layer(self, name: str, x: FeatureMap) -> Float[Array, "h2 w2 c2"]:
         if name.startswith("relu"):
             return nn.relu(x)
         if name.startswith("pool"):
             return POOLINGS[self.pooling](even_sides(x, self.pool_edges))
-        mode = self._padding_of(name)
-        same = mode == "zero"
-        prepared = self.variables.get("prepared", {}).get(name)
-        convolution = self.convolution if prepared is None else partial(self.convolution, prepared=prepared)
+        x, border = self._padded(name, x)
         conv = nn.Conv(
-            CHANNELS[name], (3, 3), padding="SAME" if same else "VALID", dtype=self.dtype,
-            conv_general_dilated=convolution, name=name,
+            CHANNELS[name], (3, 3), padding="SAME" if border else "VALID", dtype=self.dtype,
+            conv_general_dilated=self.convolution, name=name,
         )  # fmt: skip
-        return conv(x if same else jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[mode]))
+        return conv(x)
+
+    def _pools_windows_only(self, x: FeatureMap) -> bool:
+        """No row or column is pooled alone, and there is something to pool."""
+        odd = any(side % 2 for side in x.shape[:2])
+        return min(x.shape[:2]) > 1 and not (odd and self.pool_edges == "ceil")
+
+    def _padded(self, name: str, x: FeatureMap) -> tuple[Float[Array, "_ _ c"], int]:
+        """What a convolution reads: its input with what surrounds it, or else the width of the border of zeros."""
+        mode = self._padding_of(name)
+        if mode == "zero":
+            return x, 1
+        return jnp.pad(x, ((1, 1), (1, 1), (0, 0)), _PAD_MODES[mode]), 0
 
     def _padding_of(self, name: str) -> str:
         if self.padding == "replicate_first":
@@ -122,6 +144,18 @@ def up_to_deepest(layers: tuple[str, ...]) -> tuple[str, ...]:
     order = {name: depth for depth, name in enumerate(CHANNELS)}
     depth = max((order[name] for name in layers), default=-1)
     return tuple(CHANNELS)[: depth + 1]
+
+
+def _in_between(names: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Each convolution with the ReLU and the pooling after it, parted behind every layer that is wanted."""
+    group: list[str] = []
+    for name in names:
+        if group and (name.startswith("conv") or group[-1] in wanted):
+            yield tuple(group)
+            group = []
+        group.append(name)
+    if group:
+        yield tuple(group)
 
 
 def even_sides(x: FeatureMap, edges: str) -> Float[Array, "h2 w2 c"]:

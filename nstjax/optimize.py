@@ -42,9 +42,14 @@ def start(image: Image, optimizer_state: Any) -> State:
     return State(image.copy(), nothing, optimizer_state, image.copy(), jnp.float32(jnp.inf), jnp.int32(0))
 
 
-# XLA's scheduler for CPUs computes what it can as soon as it can, such as a layer's style gradient long before the
-# content's has come back to that layer, and keeps it. The other one takes as long, and a quarter less memory.
-_COMPILER = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+_COMPILER = {
+    # XLA's scheduler for CPUs computes what it can as soon as it can, such as a layer's style gradient long before the
+    # content's has come back to that layer, and keeps it. The other one takes as long, and a quarter less memory.
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+    # Of XLA's two libraries for CPUs, the one that is the default for products too is up to twice as slow in those of
+    # Winograd's algorithm (jax 0.10.2); a program takes 0.9 of the time if it is left to do the convolutions.
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
+}
 
 
 _STATIC = ("objective", "optimizer")

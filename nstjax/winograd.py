@@ -2,20 +2,22 @@
 
 An output tile of 4x4 comes from an input window of 6x6 by A^T [(G g G^T) * (B^T d B)] A, where the product is one
 matrix product over channels for each of the 36 positions of the transformed window. The kernels g are frozen, so their
-transforms are computed once (`prepare`). The picture is worked on in strips of tiles, which stay in the processor's
-cache on their way through the transforms.
+transforms are computed once (`prepare`). The picture is worked on in strips of tiles, which stay near the processor on
+their way through the transforms; bias, ReLU and pooling are done to a strip before it leaves. So nothing of the size
+of a whole layer is written but what the next layer reads, and one byte a value for the gradient.
 
 Source: Lavin & Gray (2016), "Fast Algorithms for Convolutional Neural Networks", equation 8, matrices of F(4, 3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 TILE, WINDOW = 4, 6  # sides of the output tile and of the input window that it is computed from
 
@@ -33,68 +35,164 @@ _INPUT = np.array(
 _KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 _OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
-_STRIP_BYTES = 1 << 20  # of a strip's transformed windows: what a core's cache holds
-_STRIP_TILES = 128  # at least: fewer would leave the products waiting for the kernels to come from memory
+_STRIP_TILES = 512  # fewer leave the products waiting for the kernels to come from memory, more for the windows
+_MARGIN = 4  # rows of zeros that may be asked for beyond a map: two of a border, two of a window that is pooled
 
 
-Kernel = Float[Array, "36 i o"]  # transformed
+class Layer(NamedTuple):
+    """A convolution's frozen parameters: G g G^T of its kernel, and its bias."""
+
+    kernel: Float[Array, "36 i o"]
+    bias: Float[Array, "o"]
 
 
-def prepare(kernel: Float[np.ndarray, "3 3 i o"]) -> Kernel:
-    """G g G^T of a kernel."""
+def prepare(kernel: Float[np.ndarray, "3 3 i o"], bias: Float[Array, "o"]) -> Layer:
+    """A layer out of its parameters."""
     both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
-    return jnp.asarray((both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:]))
+    transformed = (both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:])
+    return Layer(jnp.asarray(transformed), jnp.asarray(bias, jnp.float32))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: Float[Array, "h w i"], kernel: Kernel, border: int) -> Float[Array, "h2 w2 o"]:
-    """The 3x3 convolution of `x` with `border` rows and columns of zeros around it; the kernel is frozen."""
-    return _convolve(x, kernel, border, turned=False)
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def convolve(
+    x: Float[Array, "h w i"], layer: Layer, border: int, relu: bool = False, pooling: str = ""
+) -> Float[Array, "h2 w2 o"]:
+    """The layer's output for `x` with `border` rows and columns of zeros around it, in float32 inside.
+
+    Args:
+        relu: the output's negative values are zeros.
+        pooling: "max" or "average" of windows of 2x2, after the ReLU; an odd last row or column is dropped. "": none.
+    """
+    return _forward(x, layer, border, relu, pooling)[0]
 
 
-def _forward(x: Array, kernel: Kernel, border: int) -> tuple[Array, Kernel]:
-    return convolve(x, kernel, border), kernel
+_Residuals = tuple[Bool[Array, "h2 w2 o"] | None, Float[Array, "h w 0"], Layer]  # what passed, x's shape, the layer
 
 
-def _backward(border: int, kernel: Kernel, gradient: Array) -> tuple[Array, None]:
-    return _convolve(gradient, kernel, 2 - border, turned=True), None
+def _forward(x: Array, layer: Layer, border: int, relu: bool, pooling: str) -> tuple[Array, _Residuals]:
+    height, width = (side + 2 * border - 2 for side in x.shape[:2])
+    if pooling:
+        height, width = height // 2 * 2, width // 2 * 2
+
+    def finished(tiles: Float[Array, "rows columns o"]) -> dict[str, Array]:
+        values = tiles + jnp.broadcast_to(layer.bias, tiles.shape)
+        if not relu:
+            return {"out": values.astype(x.dtype)}
+        if not pooling:
+            return {"out": jnp.maximum(values, 0).astype(x.dtype), "passed": values > 0}
+        windows = _windows(lax.optimization_barrier(values))
+        out = lax.optimization_barrier(_POOLED[pooling](windows))
+        passed = windows > 0
+        if pooling == "max":
+            passed &= windows == out[:, None, :, None]
+        return {"out": out.astype(x.dtype), "passed": passed.reshape(values.shape)}
+
+    source = partial(_rows, x)
+    found = _in_strips(source, layer.kernel, (height, width), border, finished, turned=False)
+    return found["out"], (found.get("passed"), x[..., :0], layer)
+
+
+def _backward(
+    border: int, relu: bool, pooling: str, residuals: _Residuals, gradient: Float[Array, "h3 w3 o"]
+) -> tuple[Float[Array, "h w i"], None]:
+    passed, x, layer = residuals
+
+    def source(first: Array, count: int) -> Float[Array, "count w2 o"]:
+        """Rows of the gradient before pooling and ReLU."""
+        if passed is None:
+            return _rows(gradient, first, count)
+        if not pooling:
+            return jnp.where(_rows(passed, first, count) > 0, _rows(gradient, first, count), 0)
+        half, of_half = first // 2, count // 2 + 1
+        windows = _windows(_rows(passed, half * 2, of_half * 2))
+        number = windows.sum((1, 3)) if pooling == "max" else 4  # of equally large values, which share the gradient
+        shares = lax.optimization_barrier(_rows(gradient, half, of_half) / jnp.maximum(number, 1))
+        spread = (windows * shares[:, None, :, None]).reshape(of_half * 2, -1, shares.shape[-1])
+        return lax.dynamic_slice_in_dim(spread, first - half * 2, count)
+
+    found = _in_strips(
+        source, layer.kernel, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
+    )
+    return found["out"], None
 
 
 convolve.defvjp(_forward, _backward)
 
 
-def _convolve(x: Float[Array, "h w c"], kernel: Kernel, border: int, *, turned: bool) -> Float[Array, "h2 w2 c2"]:
+def _windows(x: Float[Array, "h w c"]) -> Float[Array, "h/2 2 w/2 2 c"]:
+    return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, -1)
+
+
+def _of_corners(combine: Callable[[Array, Array], Array]) -> Callable[[Array], Array]:
+    return lambda x: combine(combine(x[:, 0, :, 0], x[:, 0, :, 1]), combine(x[:, 1, :, 0], x[:, 1, :, 1]))
+
+
+_POOLED = {
+    "max": lambda windows: jnp.maximum(_of_corners(jnp.maximum)(windows), 0),
+    "average": lambda windows: _of_corners(jnp.add)(jnp.maximum(windows, 0)) / 4,
+}
+
+
+def _rows(x: Shaped[Array, "h w c"], first: Array, count: int) -> Float[Array, "count w c"]:
+    """Rows from the `first` on, with rows of zeros above and below the map, at most `_MARGIN` beyond what it has."""
+    height = len(x)
+    there = min(count, height)
+    start = jnp.clip(first, 0, height - there)
+    rows = lax.dynamic_slice_in_dim(x, start, there).astype(jnp.float32)
+    surrounded = jnp.pad(rows, ((_MARGIN, _MARGIN + count - there), (0, 0), (0, 0)))
+    return lax.dynamic_slice_in_dim(surrounded, first - start + _MARGIN, count)
+
+
+def _in_strips(
+    source: Callable[[Array, int], Float[Array, "count w c"]],
+    kernel: Float[Array, "36 i o"],
+    shape: tuple[int, ...],
+    border: int,
+    finished: Callable[[Float[Array, "rows columns c2"]], dict[str, Array]],
+    *,
+    turned: bool,
+) -> dict[str, Array]:
     """The convolution, or with the kernel turned by 180 degrees and its channels exchanged: the input gradient's.
 
-    Turning the kernel is turning the windows before and the tiles after, so that one transform serves both.
+    The last strip begins so early that it ends with the map: some rows are computed twice, and none beyond.
+
+    Args:
+        source: rows of the input, zeros beyond it.
+        shape: height and width of the output.
+        finished: what becomes of some rows of the output, each with as many rows or half of them.
     """
-    height, width, channels = x.shape
-    out_height, out_width = height + 2 * border - 2, width + 2 * border - 2
-    out_channels = kernel.shape[1 if turned else 2]
-    tiles_down, tiles_across = -(-out_height // TILE), -(-out_width // TILE)
-    strip = _strip_height(tiles_down, tiles_across, channels)
-    strips = -(-tiles_down // strip)
-    below = strips * strip * TILE + 2 - height - border
-    beyond = (tiles_across + 1) * TILE - width - border
-    padded = jnp.pad(x.astype(jnp.float32), ((border, below), (border, beyond), (0, 0)))
-    padded = lax.optimization_barrier(padded)
+    height, width = shape
+    tiles_across = -(-width // TILE)
+    rows = min(_strip_height(-(-height // TILE), tiles_across) * TILE, height)
 
-    def convolve_strip(k: Array, out: Array) -> Array:
-        rows = lax.dynamic_slice_in_dim(padded, k * strip * TILE, strip * TILE + 2)
-        return lax.dynamic_update_slice_in_dim(out, _convolve_strip(rows, kernel, turned), k * strip * TILE, 0)
+    def strip(k: Array | int) -> tuple[Array, dict[str, Array]]:
+        first = jnp.minimum(k * rows, height - rows)
+        given = source(first - border, -(-rows // TILE) * TILE + 2)
+        beyond = (tiles_across + 1) * TILE - given.shape[1] - border
+        given = lax.optimization_barrier(jnp.pad(given, ((0, 0), (border, beyond), (0, 0))))
+        return first, finished(_convolve_strip(given, kernel, turned)[:rows, :width])
 
-    out = jnp.zeros((strips * strip * TILE, tiles_across * TILE, out_channels))
-    return lax.fori_loop(0, strips, convolve_strip, out)[:out_height, :out_width].astype(x.dtype)
+    def put(k: Array, whole: dict[str, Array]) -> dict[str, Array]:
+        first, parts = strip(k)
+        return {
+            name: lax.dynamic_update_slice_in_dim(whole[name], part, first * len(part) // rows, 0)
+            for name, part in parts.items()
+        }
+
+    whole = {
+        name: jnp.zeros((height * len(part) // rows, *part.shape[1:]), part.dtype)
+        for name, part in jax.eval_shape(lambda: strip(0)[1]).items()
+    }
+    return lax.fori_loop(0, -(-height // rows), put, whole)
 
 
-def _strip_height(tiles_down: int, tiles_across: int, channels: int) -> int:
+def _strip_height(tiles_down: int, tiles_across: int) -> int:
     """Rows of tiles in a strip."""
-    tiles = max(_STRIP_BYTES // (4 * WINDOW**2 * channels), _STRIP_TILES)
-    height = min(max(round(tiles / tiles_across), 1), tiles_down)
-    return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: fewer empty rows in the last
+    height = min(max(round(_STRIP_TILES / tiles_across), 1), tiles_down)
+    return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: few rows computed twice
 
 
-def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Kernel, turned: bool) -> Float[Array, "_ _ c2"]:
+def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Array, turned: bool) -> Float[Array, "_ _ c2"]:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
     of_windows, of_tiles, product = (

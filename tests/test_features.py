@@ -112,9 +112,11 @@ def test_another_convolution_can_be_injected(network):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * jnp.abs(theirs).max())
 
 
-@pytest.mark.parametrize("settings", [{}, {"pooling": "average", "padding": "reflect"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"pooling": "average", "padding": "reflect"}, {"pool_edges": "ceil", "padding": "replicate_first"}]
+)
 def test_prepared_kernels_change_neither_features_nor_gradient(network, settings):
-    image, layers = noise(40, 36), ("relu3_1", "relu4_2", "relu5_1")
+    image, layers = noise(37, 42), ("conv2_2", "relu3_1", "pool3")
     fast = network._replace(prepared=prepare(network.params, up_to_deepest(layers), "winograd"))
     assert set(fast.prepared) == {layer for layer in up_to_deepest(layers) if layer.startswith("conv")} - {"conv1_1"}
 
@@ -132,6 +134,16 @@ def test_prepared_kernels_change_neither_features_nor_gradient(network, settings
         np.testing.assert_allclose(features[layer], expected[layer], atol=2e-5 * jnp.abs(expected[layer]).max())
     ours, theirs = (np.ravel(gradient).astype(float) for gradient in (ours, theirs))
     assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.999999
+
+
+def test_what_is_asked_for_between_a_convolution_and_its_pooling_is_the_same(network):
+    """Whether or not they are computed in one go."""
+    image, layers = noise(20, 26), ("conv1_2", "relu1_2", "pool1", "conv2_1", "relu2_1")
+    fast = network._replace(prepared=prepare(network.params, up_to_deepest(layers), "winograd"))
+    together = extract(network, image, layers)
+    for layer in layers:
+        alone = extract(fast, image, (layer,))[layer]
+        np.testing.assert_allclose(alone, together[layer], atol=1e-5 * jnp.abs(together[layer]).max())
 
 
 def test_replicating_first_repeats_the_border_of_the_picture_alone(network):

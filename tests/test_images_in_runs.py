@@ -91,7 +91,7 @@ def test_transparency_is_kept_on_request(blocks: Path, command: Command, bits: i
     np.testing.assert_allclose(picture.pixels, before.pixels * before.alpha, atol=tolerance + 1e-6)
     notes = manifest(Path("run"))["pictures"]["content"]["notes"]
     assert notes == ["transparency composited over the background [1, 0.5, 0]"]
-    assert manifest(Path("run"))["config"]["output"] == {"bits": bits, "alpha": True}
+    assert manifest(Path("run"))["config"]["output"] == {"bits": bits, "alpha": True, "metrics": False, "writers": []}
 
 
 def test_transparency_is_resized_with_the_picture(blocks: Path, command: Command) -> None:

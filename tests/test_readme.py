@@ -19,6 +19,7 @@ from nstjax.weights import __main__ as weights_command
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 SMALL = ["size=32", "schedule=single", "schedule.steps=[1]"]
+FROM_PACKAGES = ["content=grace_hopper", "style=starry"]  # in place of an experiment's own pictures, which GitHub has
 
 
 def python(arguments: list[str]) -> int:
@@ -58,7 +59,8 @@ def test_commands_run(block: list[str]) -> None:
     for command in block:
         door = max((door for door in DOORS if command.startswith(door)), key=len)
         small = [] if door == "python" else SMALL
-        assert DOORS[door]([*shlex.split(command.removeprefix(door)), *small]) == 0
+        pictures = FROM_PACKAGES if "experiment=" in command else []
+        assert DOORS[door]([*shlex.split(command.removeprefix(door)), *small, *pictures]) == 0
 
 
 def test_every_key_in_the_tables_is_one() -> None:

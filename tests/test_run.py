@@ -38,7 +38,7 @@ HEADER = [
 ]
 FACTS = {
     "status", "config", "seed", "precision", "versions", "environment", "evaluations", "pictures", "weights", "device",
-    "size", "final", "content_total", "seconds",
+    "size", "final", "content_total", "seconds", "metrics",
 }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """`hydra/launcher=vmap`: jobs of a sweep that differ in numbers only, in one compiled program (`run.together`)."""
 
-import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -108,7 +107,9 @@ def register() -> None:
 def _hydra_plugins() -> ModuleType:
     """The package, which is there if any other plugin is installed."""
     with suppress(ImportError):
-        return importlib.import_module("hydra_plugins")
+        import hydra_plugins  # type: ignore[import-untyped]
+
+        return cast(ModuleType, hydra_plugins)
     package = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     package.__path__ = []
     return package
