@@ -6,7 +6,7 @@ definition. All are 0 for a picture compared with itself, but SSIM, which is 1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -100,17 +100,25 @@ def _styles(network: Network, picture: Image) -> dict[str, Style]:
 
 
 def _style(features: FeatureMap) -> Style:
-    gram, mean, deviation, along = _summed_up(features)
+    gram, mean, deviation, along = _summed_up(features, _directions(features.shape[2]))
     return Style(gram, mean, deviation, jnp.asarray(_quantiles(np.asarray(along))))
 
 
+@lru_cache
+def _directions(channels: int) -> Float32[np.ndarray, "c d"]:
+    """Of unit length, the same for every picture. Drawn once: of all that is compiled here, this takes longest."""
+    drawn = np.asarray(jax.random.normal(jax.random.key(0), (channels, DIRECTIONS)))
+    return drawn / np.linalg.norm(drawn, axis=0, keepdims=True)
+
+
 @jax.jit
-def _summed_up(features: FeatureMap) -> tuple[Array, Array, Array, Float[Array, "m d"]]:
+def _summed_up(
+    features: FeatureMap, directions: Float[Array, "c d"]
+) -> tuple[Array, Array, Array, Float[Array, "m d"]]:
     """All of a layer's style but the quantiles, and the features along each direction."""
     f = features.reshape(-1, features.shape[2])
     gram = jnp.matmul(f.T, f, precision="highest") / len(f)
-    drawn = jax.random.normal(jax.random.key(0), (f.shape[1], DIRECTIONS))
-    along = jnp.matmul(f, drawn / jnp.linalg.norm(drawn, axis=0, keepdims=True), precision="highest")
+    along = jnp.matmul(f, directions, precision="highest")
     return gram, f.mean(0), f.std(0), along
 
 

@@ -69,6 +69,7 @@ def convolve(
 _Residuals = tuple[Bool[Array, "h2 w2 o"] | None, Float[Array, "h w 0"], Layer]  # what passed, x's shape, the layer
 
 
+@partial(jax.jit, static_argnums=(2, 3, 4))  # traced once for layers of one shape
 def _forward(x: Array, layer: Layer, border: int, relu: bool, pooling: str) -> tuple[Array, _Residuals]:
     height, width = (side + 2 * border - 2 for side in x.shape[:2])
     if pooling:
@@ -92,6 +93,7 @@ def _forward(x: Array, layer: Layer, border: int, relu: bool, pooling: str) -> t
     return found["out"], (found.get("passed"), x[..., :0], layer)
 
 
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _backward(
     border: int, relu: bool, pooling: str, residuals: _Residuals, gradient: Float[Array, "h3 w3 o"]
 ) -> tuple[Float[Array, "h w i"], None]:

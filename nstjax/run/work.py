@@ -72,6 +72,8 @@ class Work:
             UserError: the loss isn't finite any more.
             Interrupted: it was not the last of the run.
         """
+        for remembered in jax.tree.leaves(chunk.state.optimizer):
+            remembered.delete()  # L-BFGS' pairs are most of a run's memory, which measuring needs
         manifest = self._out.manifest
         manifest |= _outcome(self.config, self.problem, chunk)
         result = chunk.shown(self.config, chunk.state.result)

@@ -60,14 +60,19 @@ def blend_moments(summaries: Sequence[Moments], shares: Sequence[float]) -> Mome
 
     Shares that sum to 1 make a mixture of the styles. Source: jcjohnson/neural-style, `-style_blend_weights`.
     """
-    positions = sum(share * each.positions for share, each in zip(shares, summaries, strict=True))
+    return _blended(tuple(summaries), jnp.asarray(shares, jnp.float32))
+
+
+@jax.jit  # by themselves, its operations would be compiled for every layer
+def _blended(summaries: tuple[Moments, ...], shares: Float[Array, "n"]) -> Moments:
+    positions = reduce(jnp.add, [share * each.positions for share, each in zip(shares, summaries, strict=True)])
 
     def mixed(*sums: Array) -> Array:
         means = [share * each / one.positions for share, each, one in zip(shares, sums, summaries, strict=True)]
         return positions * reduce(jnp.add, means)
 
     products, sums = (mixed(*(each[k] for each in summaries)) for k in (0, 1))
-    return Moments(products, sums, jnp.asarray(positions, jnp.float32))
+    return Moments(products, sums, positions)
 
 
 def mix_moments(summaries: Sequence[Moments], shares: Sequence[float]) -> Moments:
