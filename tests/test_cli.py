@@ -114,6 +114,7 @@ def test_a_folder_stands_for_all_pictures_in_it(nstjax, tmp_path):
         assert painted.read_bytes() == (run / "result.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_folders_of_photographs_and_of_paintings_are_combined(nstjax, tmp_path):
     for folder, names in (("photos", ["a.png", "a.jpg"]), ("paintings", ["x.png", "y.png"])):
         (tmp_path / folder).mkdir()

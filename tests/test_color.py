@@ -416,6 +416,7 @@ def test_previews_have_the_results_colors(files, tmp_path):
     np.testing.assert_allclose(coordinates(coarse, "yuv")[..., 1:], coordinates(photo, "yuv")[..., 1:], atol=3e-3)
 
 
+@pytest.mark.slow
 def test_a_run_in_the_contents_colors_resumes_and_runs_again_to_the_same_bytes(files, tmp_path):
     _, given = files
     recipe = (*given, "color=luminance", "schedule.scales=[0.9,1]", "schedule.steps=[2,2]")

@@ -64,6 +64,7 @@ def test_it_keeps_to_what_all_statistics_keep_to(law, page):
     law(page["statistic"])
 
 
+@pytest.mark.slow
 def test_it_is_a_term_on_the_real_network(page):
     network, picture = weights.load("caffe-8bit"), test_statistics.feature_map(0, 20, 30, 3) / 100
     term = StyleTerm("style/relu2_1", "relu2_1", page["statistic"], (("reduction", "mean"),))

@@ -67,6 +67,7 @@ def test_its_page_shows_what_came_of_it(name):
     assert f"[{name}]({name}.md)" in (DOCS / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_one_leaves_its_whole_report(tmp_path, monkeypatch, capsys):
     photo = picture(tmp_path / "photo.png")
     small = [*SHALLOW, "scale=tiny", "weights.source=random", "output.metrics=false", f"content.path={photo}"]
@@ -82,6 +83,7 @@ def test_one_leaves_its_whole_report(tmp_path, monkeypatch, capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_published_log_is_beside_the_run(tmp_path, monkeypatch):
     photo = picture(tmp_path / "photo.png")
     small = [*SHALLOW, "scale=tiny", "schedule.steps=[50]", "weights.source=random", "output.metrics=false"]

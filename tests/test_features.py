@@ -113,7 +113,12 @@ def test_another_convolution_can_be_injected(network):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"pooling": "average", "padding": "reflect"}, {"pool_edges": "ceil", "padding": "replicate_first"}]
+    "settings",
+    [
+        {"pool_edges": "ceil", "padding": "replicate_first"},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"pooling": "average", "padding": "reflect"}, marks=pytest.mark.slow),
+    ],
 )
 def test_prepared_kernels_change_neither_features_nor_gradient(network, settings):
     image, layers = noise(37, 42), ("conv2_2", "relu3_1", "pool3")

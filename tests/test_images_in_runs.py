@@ -158,7 +158,10 @@ def band(height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.clip(np.linspace(2.5, -1.5, width), 0, 1) * 255, (height, width))
 
 
-@pytest.mark.parametrize("parametrization", ["pixels", "laplacian", "fourier"])
+@pytest.mark.parametrize(
+    "parametrization",
+    ["pixels", *(pytest.param(name, marks=pytest.mark.slow) for name in ("laplacian", "fourier"))],
+)
 def test_what_is_white_in_the_mask_stays_the_photograph(parametrization: str, command: Command, tmp_path: Path) -> None:
     """To the last of 8 bits, in every picture of every scale, whatever the run begins with."""
     photo = images.load(picture(tmp_path / "photo.png")).pixels

@@ -109,6 +109,7 @@ def test_a_parameter_of_another_type_or_out_of_range_is_refused(name, key, value
     assert str(error.value) == f"optimizer.parameters.{key}={said}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [(name, key, end) for name in OPTIMIZERS for key in defaults(name) for end in RANGES.get(key, (False, True))],

@@ -54,7 +54,11 @@ def folder_with_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("block", commands(), ids="; ".join)
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(block, marks=[pytest.mark.slow] * (number > 0)) for number, block in enumerate(commands())],
+    ids="; ".join,
+)
 def test_commands_run(block: list[str]) -> None:
     for command in block:
         door = max((door for door in DOORS if command.startswith(door)), key=len)

@@ -378,6 +378,7 @@ def test_the_manifest_identifies_the_masks(masks):
     assert facts["style.region[0]"]["sha256"] == images.load(masks / "above.png").sha256
 
 
+@pytest.mark.slow
 def test_a_run_with_regions_goes_on_to_the_same_bytes(masks):
     config = small(*REGIONS, "schedule.steps=[4]", "checkpoint.every=0", "preview_every=2")
     run(config, masks / "whole")

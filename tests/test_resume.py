@@ -85,7 +85,12 @@ class Watched:
         return shutil.copytree(self.moments[index], tmp_path / "left")
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+SLOW = ("adam", "fourier", "laplacian")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RECIPES]
+)
 def watched(request, tmp_path_factory):
     return Watched(tmp_path_factory.mktemp(request.param), request.param)
 

@@ -101,6 +101,7 @@ def test_what_is_done_for_one_is_done_in_its_context(tmp_path):
     assert set(entered) == {0, 1}
 
 
+@pytest.mark.slow
 def test_the_launcher_leaves_what_the_usual_one_leaves(tmp_path, monkeypatch, capsys):
     sweep = ["objective.style_weight=1e2,1e3", "seed=0,-1", *SMALL]
     with in_process(monkeypatch, tmp_path):

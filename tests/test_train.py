@@ -274,6 +274,7 @@ def test_a_crash_beats_a_users_mistake_in_the_exit_code(train, tmp_path, monkeyp
         assert "OSError: [Errno 5] Input/output error: 'weights.safetensors'; its traceback is in" in err
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_stopped_goes_on_with_what_is_not_done(train, tmp_path):
     arguments = ("-m", *SMALL, "seed=1,2,3", "hydra.sweep.dir=sweep", "init=noise")
     with interrupted(lambda out, row: out.path.name == "1"):
@@ -292,6 +293,7 @@ def test_a_sweep_that_was_stopped_goes_on_with_what_is_not_done(train, tmp_path)
     assert out.splitlines() == [f"{tmp_path}/sweep/{n}/result.png" for n in range(3)] + ["sweep/sheet.png"]
 
 
+@pytest.mark.slow
 def test_the_sheet_is_of_this_sweeps_jobs(train, tmp_path):
     """Not of others in the same folder, nor of what is no run's manifest."""
     train("-m", *SMALL, "schedule.steps=[0]", "seed=1,2,3,4,5", "hydra.sweep.dir=sweep")

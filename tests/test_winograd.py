@@ -52,7 +52,7 @@ def input_gradient(x, prepared, border, weight):
 
 
 @pytest.mark.parametrize("border", [0, 1])
-@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (16, 12), (17, 30), (6, 41)])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (17, 30)])
 def test_values_and_input_gradient_are_the_direct_convolutions(height, width, border):
     x, kernel = normal(height, width, 5), normal(3, 3, 5, 7, seed=1)
     prepared = layer_of(kernel)
@@ -63,7 +63,13 @@ def test_values_and_input_gradient_are_the_direct_convolutions(height, width, bo
     assert relative_error(found, direct_gradient(weight, kernel, border)) < 2e-6
 
 
-@pytest.mark.parametrize("layer", CONVOLUTIONS[1:])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        name if name in ("conv1_2", "conv5_1") else pytest.param(name, marks=pytest.mark.slow)
+        for name in CONVOLUTIONS[1:]
+    ],
+)
 def test_error_bound_of_every_layer_of_the_real_network(original, layer):
     """In values and gradient less than 1e-5 of the output's own magnitude, on inputs like those after a ReLU."""
     kernel = np.asarray(weights.read(original).params[layer]["kernel"])
@@ -100,7 +106,7 @@ def value_and_gradient(function, x, weight):
 @pytest.mark.parametrize("pooling", ["", "max", "average"])
 @pytest.mark.parametrize(
     ("height", "width", "border", "tiles"),
-    [(4, 4, 1, 512), (5, 4, 0, 512), (7, 9, 1, 1), (16, 12, 1, 8), (41, 30, 0, 16), (42, 29, 1, 16), (41, 6, 1, 4)],
+    [(5, 4, 0, 512), (7, 9, 1, 1), (41, 30, 0, 16), (42, 29, 1, 16)],
 )
 def test_what_follows_is_that_of_layers_one_by_one(height, width, border, pooling, tiles, monkeypatch):
     """ReLU and pooling, and their gradient, in one strip or many, whose seams are nowhere to be seen."""
