@@ -40,6 +40,7 @@ def test_it_is_so_many_runs_of_the_schema(name):
     assert all(config.content.name == "neckarfront" for config in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_the_papers_size_is_its_presets(name):
     paper = compose([f"experiment={name}", "scale=paper", *jobs(name)[0]])

@@ -24,6 +24,7 @@ def test_the_commands_on_the_page_are_those_of_the_row(row):
     assert f"](gallery/{row['name']}.jpg)" in section
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[row["name"] for row in ROWS])
 def test_the_commands_compose(row):
     for settings in row["pictures"].values():

@@ -52,6 +52,7 @@ def test_convert_and_check(capsys, tmp_path, palette):
         assert fact in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
