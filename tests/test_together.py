@@ -101,6 +101,14 @@ def test_what_is_done_for_one_is_done_in_its_context(tmp_path):
     assert set(entered) == {0, 1}
 
 
+def test_the_launcher_finds_a_folder_that_is_named_by_the_time(tmp_path, monkeypatch, capsys):
+    """To the microsecond, in which a sweep's journal must not be another one for each that asks."""
+    with in_process(monkeypatch, tmp_path):
+        assert main(["-m", "hydra/launcher=vmap", "seed=0,1", *SMALL, "schedule.steps=[0]"]) == 0
+    (sweep,) = tmp_path.glob("outputs/*/*")
+    assert capsys.readouterr().out.splitlines()[-1] == str((sweep / "sheet.png").relative_to(tmp_path))
+
+
 @pytest.mark.slow
 def test_the_launcher_leaves_what_the_usual_one_leaves(tmp_path, monkeypatch, capsys):
     sweep = ["objective.style_weight=1e2,1e3", "seed=0,-1", *SMALL]

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import NamedTuple, cast
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -29,7 +30,7 @@ class _Begun(NamedTuple):
     @contextmanager
     def entered(self) -> Iterator[None]:
         """What is logged is this job's."""
-        HydraConfig.instance().set_config(self.hydra)
+        HydraConfig.instance().cfg = cast(HydraConf, self.hydra)  # `set_config` would forget what `${now:}` said
         configure_log(self.hydra.hydra.job_logging, self.hydra.hydra.verbose)
         try:
             yield
@@ -59,7 +60,7 @@ class VmapLauncher(BasicLauncher):
         return returns
 
     def _begin(self, composed: DictConfig) -> None:
-        self._jobs.append(_Begun(composed, cast(DictConfig, HydraConfig.instance().cfg).copy()))
+        self._jobs.append(_Begun(composed, cast(DictConfig, HydraConfig.instance().cfg)))
 
     def _run(self) -> list[float]:
         """Runs the jobs that have begun, and says of each what it came to: the number for a sweeper that searches."""
