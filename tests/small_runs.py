@@ -24,14 +24,7 @@ from nstjax.train import compose
 REPOSITORY = Path(__file__).parent.parent
 
 SHALLOW = ("objective.content.layers=[relu2_1]", "objective.style.layers=[relu1_1,relu2_1]")
-SMALL = (
-    "size=48",
-    "schedule=single",
-    "schedule.steps=[3]",
-    "output.metrics=false",
-    "runtime.convolution=direct",
-    *SHALLOW,
-)
+SMALL = ("size=48", "schedule=single", "schedule.steps=[3]", "output.metrics=false", *SHALLOW)
 
 HEIGHT, WIDTH = 48, 41  # of grace_hopper, and of what `picture` writes, at size=48
 

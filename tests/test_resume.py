@@ -308,7 +308,7 @@ def test_a_run_is_done_with_its_own_weights_only(lbfgs, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["pictures", "weights", "versions", "device", "environment"])
-@pytest.mark.parametrize("value", [None, "text", {"content": {"sha256": "1"}}, {"sha256": "1", "path": 7}])
+@pytest.mark.parametrize("value", [None, [], {}, 7, "text", {"content": {"sha256": "1"}}, {"sha256": "1", "path": 7}])
 def test_an_odd_manifest_is_refused_or_none_of_a_run_that_is_done(key, value, lbfgs, tmp_path):
     facts = manifest(lbfgs.folder)
     (tmp_path / "result.png").touch()

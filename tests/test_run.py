@@ -64,8 +64,8 @@ def levels(folder):
 
 @pytest.fixture(scope="module")
 def recipe():
-    """The default preset as it is, but small, and quick to compile: coarse to fine, all its layers."""
-    return compose(["size=64", "schedule.scales=[0.75,1]", "schedule.steps=[2,3]", "runtime.convolution=direct"])
+    """The default preset as it is, but small: coarse to fine, all its layers."""
+    return compose(["size=64", "schedule.scales=[0.75,1]", "schedule.steps=[2,3]"])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,10 @@ def check_preset(preset, folder, *overrides):
     assert pictures == (["scale0_step00000.png"] if preset == "tutorial" else [])
 
 
-@pytest.mark.parametrize("preset", ["gatys2016", "pastiche"])
+@pytest.mark.parametrize(
+    "preset",
+    ["gatys2016", "pastiche", *(pytest.param(each, marks=pytest.mark.slow) for each in ("johnson2015", "tutorial"))],
+)
 def test_every_preset_runs_small_on_two_layers(preset, tmp_path):
     check_preset(preset, tmp_path, *SHALLOW, "objective.style.layer_weights=[0.2,0.2]")
 

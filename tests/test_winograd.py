@@ -52,7 +52,7 @@ def input_gradient(x, prepared, border, weight):
 
 
 @pytest.mark.parametrize("border", [0, 1])
-@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (17, 30)])
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 5), (16, 12), (17, 30), (6, 41)])
 def test_values_and_input_gradient_are_the_direct_convolutions(height, width, border):
     x, kernel = normal(height, width, 5), normal(3, 3, 5, 7, seed=1)
     prepared = layer_of(kernel)
@@ -77,6 +77,18 @@ def test_error_bound_of_every_layer_of_the_real_network(original, layer):
     prepared = layer_of(kernel)
     assert relative_error(winograd.convolve(x, prepared, 1), direct(x, kernel, 1)) < 1e-5
     assert relative_error(input_gradient(x, prepared, 1, weight), direct_gradient(weight, kernel, 1)) < 1e-5
+
+
+def test_strips_join_without_a_seam(monkeypatch):
+    """Also where the last one begins between the others' tiles, and so rounds in another way: held to float64."""
+    kernel = normal(3, 3, 3, 2, seed=1)
+    even, odd, prepared = normal(40, 30, 3), normal(41, 30, 3), layer_of(kernel)
+    whole = winograd.convolve(even, prepared, 1)
+    monkeypatch.setattr(winograd, "_STRIP_TILES", 16)
+    assert winograd._strip_height(11, 8) == 2
+    jax.clear_caches()  # the trace of a single strip
+    np.testing.assert_allclose(winograd.convolve(even, prepared, 1), whole, atol=1e-5)
+    assert relative_error(winograd.convolve(odd, prepared, 1), direct(odd, kernel, 1)) < 2e-6
 
 
 def pooled(values, pooling):
