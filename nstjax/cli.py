@@ -13,13 +13,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nstjax import __version__, assets, files, images
+from nstjax import __version__, assets, files, images, memory
 from nstjax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (by default the program's own), and returns its exit code: see `nstjax.train.main`."""
     options = _parser().parse_intermixed_args(arguments)
+    if arguments is None:
+        memory.use_large_pages()
     try:
         _check_overrides(options.overrides)
         return (_paint_all if _is_folder(options.content) or _is_folder(options.style) else _paint)(options)

@@ -5,9 +5,9 @@ between those that the presets compare, so that what is measured is not what was
 definition. All are 0 for a picture compared with itself, but SSIM, which is 1.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +29,9 @@ AnyPicture = Float32[np.ndarray, "_ _ 3"]
 class Style(NamedTuple):
     """What a layer says of style: F^T F / M, each channel's mean and deviation, quantiles along fixed directions."""
 
-    gram: Float[Array, "c c"]
-    mean: Float[Array, "c"]
-    deviation: Float[Array, "c"]
-    quantiles: Float[Array, "d q"]
+    gram: Float32[np.ndarray, "c c"]
+    moments: Float32[np.ndarray, "2 c"]
+    quantiles: Float32[np.ndarray, "d q"]
 
 
 def measured(
@@ -54,9 +53,10 @@ def measured(
         name: sum(share * part[name] for share, part in zip(shares, parts, strict=True)) / max(sum(shares), 1e-30)
         for name in parts[0]
     }
+    content_distance, perceptual = _content_distances(of_result, of_content)
     return {
-        "content_distance": _mean(_relative(of_result[layer], of_content[layer]) for layer in PROBES),
-        "perceptual": sum(float(_perceptual(of_result[layer], of_content[layer])) for layer in PROBES),
+        "content_distance": float(content_distance),
+        "perceptual": float(perceptual),
         "ssim": ssim(result, content),
         "color_shift": color_shift(result, content),
         **averaged,
@@ -100,8 +100,8 @@ def _styles(network: Network, picture: Image) -> dict[str, Style]:
 
 
 def _style(features: FeatureMap) -> Style:
-    gram, mean, deviation, along = _summed_up(features, _directions(features.shape[2]))
-    return Style(gram, mean, deviation, jnp.asarray(_quantiles(np.asarray(along))))
+    gram, moments, along = map(np.asarray, _summed_up(features, _directions(features.shape[2])))
+    return Style(gram, moments, _quantiles(along))
 
 
 @lru_cache
@@ -114,12 +114,12 @@ def _directions(channels: int) -> Float32[np.ndarray, "c d"]:
 @jax.jit
 def _summed_up(
     features: FeatureMap, directions: Float[Array, "c d"]
-) -> tuple[Array, Array, Array, Float[Array, "m d"]]:
+) -> tuple[Float[Array, "c c"], Float[Array, "2 c"], Float[Array, "m d"]]:
     """All of a layer's style but the quantiles, and the features along each direction."""
     f = features.reshape(-1, features.shape[2])
     gram = jnp.matmul(f.T, f, precision="highest") / len(f)
     along = jnp.matmul(f, directions, precision="highest")
-    return gram, f.mean(0), f.std(0), along
+    return gram, jnp.stack([f.mean(0), f.std(0)]), along
 
 
 def _quantiles(along: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "d q"]:
@@ -131,29 +131,31 @@ def _quantiles(along: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "d q"]:
 
 
 def _style_distances(ours: Mapping[str, Style], theirs: Mapping[str, Style]) -> dict[str, float]:
-    pairs = [(ours[layer], theirs[layer]) for layer in PROBES]
-    return {
-        "style_gram": _mean(_relative(a.gram, b.gram) for a, b in pairs),
-        "style_moments": _mean(_relative(jnp.stack(a[1:3]), jnp.stack(b[1:3])) for a, b in pairs),
-        "style_sliced": _mean(_relative(a.quantiles, b.quantiles) for a, b in pairs),
-    }
+    """By NumPy, like all that is small here: a program for each shape would take longer to compile."""
+    pairs = [zip(ours[layer], theirs[layer], strict=True) for layer in PROBES]
+    distances = np.array([[_relative(value, target) for value, target in pair] for pair in pairs])
+    return dict(zip(("style_gram", "style_moments", "style_sliced"), map(float, distances.mean(0)), strict=True))
 
 
 @jax.jit
-def _relative(value: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
-    """|value - target|^2 / |target|^2."""
-    return jnp.sum((value - target) ** 2) / jnp.maximum(jnp.sum(target**2), 1e-10)
+def _content_distances(
+    result: Mapping[str, FeatureMap], content: Mapping[str, FeatureMap]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The mean of all layers' relative distances, and the sum of their perceptual ones."""
+    pairs = [(result[layer], content[layer]) for layer in PROBES]
+    relative, perceptual = (jnp.stack([distance(*pair) for pair in pairs]) for distance in (_relative, _perceptual))
+    return relative.mean(), perceptual.sum()
 
 
-@jax.jit
+def _relative(value: Any, target: Any) -> Any:
+    """|value - target|^2 / |target|^2, of NumPy's arrays or JAX's."""
+    return ((value - target) ** 2).sum() / (target**2).sum().clip(1e-10)
+
+
 def _perceptual(value: FeatureMap, target: FeatureMap) -> Float[Array, ""]:
     """Mean over positions of the squared distance of features of unit length. Zhang et al. (2018), equation 1."""
     a, b = (f / (jnp.linalg.norm(f, axis=2, keepdims=True) + 1e-10) for f in (value, target))
     return jnp.mean(jnp.sum((a - b) ** 2, 2))
-
-
-def _mean(values: Iterable[Array]) -> float:
-    return float(np.mean([float(value) for value in values]))
 
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601

@@ -16,7 +16,7 @@ from nstjax.optimizers import Optimizer
 from nstjax.types import Image, Network, Scalar
 
 LONGEST_CHUNK = 64  # evaluations without a look from outside
-_SECONDS_A_CHUNK = 1.0  # aimed at: prompt progress and Ctrl-C, though between chunks the device waits for Python
+_SECONDS_A_CHUNK = 2.0  # aimed at: prompt progress and Ctrl-C, though each chunk asks anew for the memory it works in
 
 Records = dict[str, Float[np.ndarray, "*b n"]]  # every term's weighted value, and their "total", by evaluation
 
@@ -169,8 +169,8 @@ def optimize(
 ) -> Iterator[tuple[State, Records]]:
     """Evaluates the image once for every learning rate, moving it in between, and yields after each chunk.
 
-    A chunk is as long as fits into about a second, and ends at every `pause_every`-th step. A state that was saved has
-    the first `done` of the evaluations behind it. A yielded state is good until the next one is asked for, which is
+    A chunk is as long as fits into about two seconds, and ends at every `pause_every`-th step. A state that was saved
+    has the first `done` of the evaluations behind it. A yielded state is good until the next one is asked for, which is
     computed in its buffers: copy what has to last. Of many images at once with `advance_many`.
     """
     length, num_evaluations = 1, learning_rates.shape[-1]
@@ -194,4 +194,4 @@ def _until_pause(done: int, pause_every: int) -> int:
 
 
 def _next_length(seconds_an_evaluation: float) -> int:
-    return int(np.clip(_SECONDS_A_CHUNK / max(seconds_an_evaluation, 1e-9), 1, LONGEST_CHUNK))
+    return round(np.clip(_SECONDS_A_CHUNK / max(seconds_an_evaluation, 1e-9), 1, LONGEST_CHUNK))

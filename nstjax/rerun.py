@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nstjax import assets, files
+from nstjax import assets, files, memory
 from nstjax.comparison import Report, compare, results
 from nstjax.config import Config, FineConfig
 from nstjax.errors import Interrupted, UserError
@@ -171,4 +171,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    memory.use_large_pages()
     sys.exit(main())

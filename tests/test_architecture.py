@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "nstjax"
 LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
-        "files", "fetch", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
+        "files", "fetch", "memory", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
         "color", "guides", "parametrizations", "statistics", "inits", "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales", "metrics"},

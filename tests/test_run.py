@@ -1,13 +1,11 @@
 """One run: what its folder holds, that it is the same every time, and what becomes of it when something is wrong."""
 
-import ctypes
 import dataclasses
 import hashlib
 import json
 import os
 import signal
 import threading
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +18,6 @@ from nstjax import assets, features, images, objective, scales, weights
 from nstjax.config import from_dict, to_dict
 from nstjax.errors import UserError
 from nstjax.run import begin, run
-from nstjax.run.compilation import hand_back
 from nstjax.run.problem import prepare, stages
 from nstjax.train import compose
 from nstjax.weights import store
@@ -228,18 +225,6 @@ def test_what_the_optimizer_remembered_is_gone_before_the_picture_is_measured(tm
     monkeypatch.setattr("nstjax.run.work.measured", measured)
     ran(tmp_path, "output.metrics=true", "optimizer=lbfgs")
     assert not pairs
-
-
-@pytest.mark.skipif(not hasattr(ctypes.pythonapi, "malloc_trim"), reason="another C library than glibc")
-def test_memory_that_is_free_in_pieces_is_handed_back():
-    def resident():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    pieces = [b"x" * 100_000 for _ in range(2000)]
-    del pieces[::2]  # so that those that are left keep the heap from shrinking
-    before = resident()
-    hand_back()
-    assert before - resident() > 50e6
 
 
 def test_previews_are_named_by_scale_and_step(tmp_path):

@@ -1,12 +1,11 @@
 """XLA's compilations: kept from one run to the next, and timed apart from it."""
 
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
 
-from nstjax import files
+from nstjax import files, memory
 
 _STAGES = ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration")
 
@@ -20,16 +19,7 @@ class Stopwatch:
         if event in _STAGES:
             self.seconds += duration_secs
         if event == _STAGES[-1]:
-            hand_back()
-
-
-def hand_back() -> None:
-    """Gives memory that is free in this process back to the system, where the C library can be asked to (glibc's).
-
-    XLA's compiler leaves 0.3 GB free in small pieces, in which no picture's numbers fit.
-    """
-    if trim := getattr(ctypes.pythonapi, "malloc_trim", None):
-        trim(0)
+            memory.hand_back()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.experimental.callback import Callback
@@ -28,6 +29,12 @@ class SweepBegins(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         for name in set(os.environ) - set(self._usual):
             del os.environ[name]
+
+
+def register() -> None:
+    """Makes the callback a choice of the configuration, in which no file names code."""
+    node = {"sweep": {"_target_": f"{SweepBegins.__module__}.{SweepBegins.__name__}"}}
+    ConfigStore.instance().store(group="hydra/callbacks", name="nstjax", node=node, provider="nstjax")
 
 
 def _shares(config: DictConfig) -> dict[str, str]:
