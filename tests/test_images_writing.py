@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 
 from nstjax import images
 from nstjax.errors import UserError
+from nstjax.images import writing
 
 
 @pytest.fixture
@@ -291,6 +292,20 @@ def test_a_contact_sheet_shows_each_picture_above_its_label(noise: images.Pixels
     ink = canvas[below + 24 :, :].min(axis=(1, 2)) < 0.5
     assert ink.sum() > 20  # several below the third
     assert canvas.max() == 1 and (canvas[:8] == 1).all() and (canvas[-4:] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("size=64,steps=[10]", ["size=64,", "steps=[10]"]),
+        ("statistic=[covariance]", ["statistic=", "[covariance]"]),
+        ("wonderfulkey=1", ["wonderfulkey=", "1"]),
+        ("a photograph of a cat", ["a photograph", "of a cat"]),
+        ("", [""]),
+    ],
+)
+def test_a_label_breaks_between_words_or_behind_a_setting_s_name(text, lines):
+    assert writing._lines(text, 13) == lines
 
 
 @pytest.mark.parametrize(("columns", "shape"), [(1, (3, 1)), (2, (2, 2)), (9, (1, 3)), (0, (3, 1))])

@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import re
 import stat
 import struct
 import tempfile
@@ -146,10 +147,16 @@ def _label(text: str, width: int) -> Pixels:
     """The text in black on white, `width` pixels wide, broken into as many lines as it needs."""
     font = ImageFont.load_default(14)
     columns = max(1, int(width / font.getlength("0")))
-    lines = textwrap.wrap(text.replace(",", ", "), columns, break_on_hyphens=False) or [""]
+    lines = _lines(text, columns)
     ground = Image.new("RGB", (width, 18 * len(lines) + 4), "white")
     ImageDraw.Draw(ground).multiline_text((0, 0), "\n".join(lines), "black", font, spacing=2)
     return np.asarray(ground, np.float32) / np.float32(255)
+
+
+def _lines(text: str, columns: int) -> list[str]:
+    """The text in lines of so many letters, broken at commas, and a word too long for a line after the name in it."""
+    text = re.sub(rf"(?<!\S)(?=\S{{{columns + 1}}})([^\s=]+=)", r"\1 ", text.replace(",", ", "))
+    return textwrap.wrap(text, columns, break_on_hyphens=False) or [""]
 
 
 def _paste(canvas: Sheet, pixels: Pixels, top: int, left: int) -> None:
