@@ -19,6 +19,16 @@ from nstjax.types import Params
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
+# Settings of XLA for programs that a network is the most of; on other devices than CPUs they say nothing.
+COMPILER = {
+    # XLA's scheduler for CPUs computes what it can as soon as it can, such as a layer's style gradient long before the
+    # content's has come back to that layer, and keeps it. The other one takes as long, and a quarter less memory.
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+    # Of XLA's two libraries for CPUs the one that is the default for most operations, YNN, is slower than Eigen in
+    # convolutions, and up to twice as slow in the products of Winograd's algorithm (jax 0.10.2). It gets reductions.
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",
+}
+
 # With fewer input channels the transforms cost more than they save: conv1_1 has 3.
 _WINOGRAD_CHANNELS = 64
 

@@ -15,7 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Float64
 
 from nstjax import color
+from nstjax.convolution import COMPILER
 from nstjax.features import extractor
+from nstjax.layers import CHANNELS
 from nstjax.types import FeatureMap, Image, Network
 
 PROBES = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -90,7 +92,7 @@ def color_shift(picture: AnyPicture, other: AnyPicture) -> float:
     return float(np.sqrt(np.sum((mean - other_mean) ** 2) + max(float(spread), 0.0)))
 
 
-@partial(jax.jit, static_argnames="layers")
+@partial(jax.jit, static_argnames="layers", compiler_options=COMPILER)
 def _features(network: Network, picture: Image, layers: tuple[str, ...] = PROBES) -> dict[str, Array]:
     return extractor()(network, picture, layers)
 
@@ -104,11 +106,20 @@ def _style(features: FeatureMap) -> Style:
     return Style(gram, moments, _quantiles(along))
 
 
-@lru_cache
 def _directions(channels: int) -> Float32[np.ndarray, "c d"]:
-    """Of unit length, the same for every picture. Drawn once: of all that is compiled here, this takes longest."""
-    drawn = np.asarray(jax.random.normal(jax.random.key(0), (channels, DIRECTIONS)))
+    """Of unit length, the same for every picture."""
+    drawn = _drawn()[:channels]
     return drawn / np.linalg.norm(drawn, axis=0, keepdims=True)
+
+
+@lru_cache
+def _drawn() -> Float32[np.ndarray, "c d"]:
+    """Normal numbers for the widest layer; the first rows are those of a draw for fewer channels.
+
+    Drawn once: of all that is compiled here, this takes longest.
+    """
+    widest = max(CHANNELS[layer] for layer in PROBES)
+    return np.asarray(jax.random.normal(jax.random.key(0), (widest, DIRECTIONS)))
 
 
 @jax.jit

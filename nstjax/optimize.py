@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from nstjax.convolution import COMPILER
 from nstjax.objective import Objective, Targets, Weights, evaluate
 from nstjax.optimizers import Optimizer
 from nstjax.types import Image, Network, Scalar
@@ -42,18 +43,8 @@ def start(image: Image, optimizer_state: Any) -> State:
     return State(image.copy(), nothing, optimizer_state, image.copy(), jnp.float32(jnp.inf), jnp.int32(0))
 
 
-_COMPILER = {
-    # XLA's scheduler for CPUs computes what it can as soon as it can, such as a layer's style gradient long before the
-    # content's has come back to that layer, and keeps it. The other one takes as long, and a quarter less memory.
-    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-    # Of XLA's two libraries for CPUs, the one that is the default for products too is up to twice as slow in those of
-    # Winograd's algorithm (jax 0.10.2); a program takes 0.9 of the time if it is left to do the convolutions.
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
-}
-
-
 _STATIC = ("objective", "optimizer")
-_jit = partial(jax.jit, donate_argnames="state", compiler_options=_COMPILER)
+_jit = partial(jax.jit, donate_argnames="state", compiler_options=COMPILER)
 
 
 def _advance(
@@ -148,7 +139,9 @@ def _share(average: Scalar, evaluations: Scalar, better: Array) -> Scalar:
     return jnp.where(average > 0, (1 - average) / (1 - average**evaluations), jnp.float32(better))
 
 
-measure = jax.jit(evaluate, static_argnames="objective")  # the terms of an image, without a gradient
+measure = jax.jit(
+    evaluate, static_argnames="objective", compiler_options=COMPILER
+)  # the terms of an image, without a gradient
 
 
 def optimize(

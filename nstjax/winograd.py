@@ -10,7 +10,7 @@ Source: Lavin & Gray (2016), "Fast Algorithms for Convolutional Neural Networks"
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -167,7 +167,7 @@ def _in_strips(
     tiles_across = -(-width // TILE)
     rows = min(_strip_height(-(-height // TILE), tiles_across) * TILE, height)
 
-    def strip(k: Array | int) -> tuple[Array, dict[str, Array]]:
+    def strip(k: Array) -> tuple[Array, dict[str, Array]]:
         first = jnp.minimum(k * rows, height - rows)
         given = source(first - border, -(-rows // TILE) * TILE + 2)
         beyond = (tiles_across + 1) * TILE - given.shape[1] - border
@@ -181,9 +181,10 @@ def _in_strips(
             for name, part in parts.items()
         }
 
+    of_strip = jax.ShapeDtypeStruct((rows, width, kernel.shape[1 if turned else 2]), jnp.float32)
     whole = {
         name: jnp.zeros((height * len(part) // rows, *part.shape[1:]), part.dtype)
-        for name, part in jax.eval_shape(lambda: strip(0)[1]).items()
+        for name, part in jax.eval_shape(finished, of_strip).items()
     }
     return lax.fori_loop(0, -(-height // rows), put, whole)
 
@@ -220,7 +221,8 @@ def _combine(matrix: np.ndarray, parts: Sequence[Array] | Array, axis: int = 0) 
 
 
 def _sum(row: np.ndarray, parts: Sequence[Array] | Array) -> Array:
-    first, *rest = (
-        float(weight) * part if weight != 1 else part for weight, part in zip(row, parts, strict=True) if weight
-    )
-    return sum(rest, start=first)
+    """By `lax`: of `jnp`'s operators each is a function of its own, and tracing hundreds of them takes seconds."""
+    weighted = [
+        part if weight == 1 else lax.mul(part, float(weight)) for weight, part in zip(row, parts, strict=True) if weight
+    ]
+    return reduce(lax.add, weighted)

@@ -18,6 +18,7 @@ from nstjax import assets, features, images, objective, scales, weights
 from nstjax.config import from_dict, to_dict
 from nstjax.errors import UserError
 from nstjax.run import begin, run
+from nstjax.run.compilation import timed_and_kept
 from nstjax.run.problem import prepare, stages
 from nstjax.train import compose
 from nstjax.weights import store
@@ -225,6 +226,22 @@ def test_what_the_optimizer_remembered_is_gone_before_the_picture_is_measured(tm
     monkeypatch.setattr("nstjax.run.work.measured", measured)
     ran(tmp_path, "output.metrics=true", "optimizer=lbfgs")
     assert not pairs
+
+
+@pytest.mark.parametrize(("before", "during"), [(1.0, 0.05), (3.0, 3.0)])
+def test_small_programs_are_kept_too_unless_the_user_has_said_which(before, during):
+    """Also in a folder of the user's own, who has not said so of it."""
+    values = {"jax_compilation_cache_dir": "somewhere", "jax_persistent_cache_min_compile_time_secs": before}
+    usual = {name: getattr(jax.config, name) for name in values}
+    for name, value in values.items():
+        jax.config.update(name, value)
+    try:
+        with timed_and_kept():
+            assert jax.config.jax_compilation_cache_dir == "somewhere"
+            assert jax.config.jax_persistent_cache_min_compile_time_secs == during
+    finally:
+        for name, value in usual.items():
+            jax.config.update(name, value)
 
 
 def test_previews_are_named_by_scale_and_step(tmp_path):

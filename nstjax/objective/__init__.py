@@ -13,6 +13,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nstjax.config import ObjectiveConfig, StyleConfig
+from nstjax.convolution import COMPILER
 from nstjax.features import Extract
 from nstjax.layers import IMAGE
 from nstjax.objective.configured import LAYER_SCALINGS, terms_and_weights
@@ -62,7 +63,7 @@ def weights_from_config(config: ObjectiveConfig, style: StyleConfig = StyleConfi
     return {term.name: weight for term, weight in terms_and_weights(config, style)}
 
 
-@partial(jax.jit, static_argnames=("objective", "terms"))
+@partial(jax.jit, static_argnames=("objective", "terms"), compiler_options=COMPILER)
 def summaries(
     network: Network, image: AnyImage, guides: Guides, *, objective: Objective, terms: tuple[Term, ...]
 ) -> dict[str, Any]:
