@@ -17,10 +17,16 @@ def use_large_pages() -> None:
     in pages of 4 KiB this takes up to a tenth of the time on a CPU (docs/performance.md). glibc reads its settings
     once, as a process begins. Where the user has set some already, they hold.
     """
-    if _TUNABLES in os.environ or not _on_request() or not sys.executable:
+    if _TUNABLES in os.environ or not _on_request() or not _is_ours():
         return
     os.environ[_TUNABLES] = _LARGE_PAGES
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _is_ours() -> bool:
+    """Whether the process was started for this program: it is not a notebook's, whose `%run` has come to it."""
+    program = sys.orig_argv[-len(sys.argv)] if len(sys.argv) < len(sys.orig_argv) else ""
+    return bool(sys.executable) and Path(program).name.startswith("nstjax")
 
 
 def _on_request() -> bool:

@@ -18,12 +18,14 @@ from nstjax import memory
 memory._KERNELS_POLICY = Path(sys.argv[1])
 print("begun", os.getpid(), flush=True)
 memory.use_large_pages()
-print("goes on", os.environ["GLIBC_TUNABLES"], sys.argv[1:], sys.flags.dev_mode)
+print("goes on", os.environ.get("GLIBC_TUNABLES"), sys.argv[1:], sys.flags.dev_mode)
 """
 
 
-def said(policy, *arguments, **variables):
-    command = [sys.executable, "-X", "dev", "-c", PROGRAM, str(policy), *arguments]
+def said(policy, *arguments, name="nstjax", **variables):
+    program = policy.parent / name
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-X", "dev", str(program), str(policy), *arguments]
     unset = {name: value for name, value in environment().items() if name != "GLIBC_TUNABLES"}
     ended = subprocess.run(command, capture_output=True, text=True, check=True, env=unset | variables)
     return ended.stdout.splitlines()
@@ -45,6 +47,12 @@ def test_a_program_begins_anew_once_with_large_pages_as_the_same_process_with_it
 def test_what_the_user_has_set_holds(on_request):
     _, last = said(on_request, GLIBC_TUNABLES="glibc.malloc.arena_max=1")
     assert last.startswith("goes on glibc.malloc.arena_max=1")
+
+
+def test_a_process_that_was_started_for_something_else_goes_on(on_request):
+    """Such as a notebook, where `%run -m nstjax.train` would end the kernel."""
+    _, last = said(on_request, name="kernel")
+    assert last.startswith("goes on None")
 
 
 @pytest.mark.parametrize("policy", ["[always] madvise never\n", "always madvise [never]\n", None])
