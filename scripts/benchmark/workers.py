@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
+# What nstjax' commands ask the C library for (`nstjax.memory`), and others may: all that is measured gets it.
+_LARGE_PAGES = "glibc.malloc.hugetlb=1"
 _PAUSE = 0.3  # seconds; threads that wait for more work keep spinning for a while (OpenMP's do for 0.2)
 
 
@@ -67,7 +69,8 @@ def worker(name: str, python: str, module: str, **environment: str) -> Iterator[
     """A worker of one of this folder's sides, as long as the context lasts, with nothing compiled before."""
     with TemporaryDirectory(prefix="nstjax-bench-") as empty:
         cold = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_CACHE_DIR": empty}
-        process = Worker(name, [python, "-m", f"benchmark.{module}"], **cold, **environment)
+        pages = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _LARGE_PAGES)}
+        process = Worker(name, [python, "-m", f"benchmark.{module}"], **cold, **pages, **environment)
         try:
             yield process
         finally:
