@@ -139,9 +139,8 @@ def _share(average: Scalar, evaluations: Scalar, better: Array) -> Scalar:
     return jnp.where(average > 0, (1 - average) / (1 - average**evaluations), jnp.float32(better))
 
 
-measure = jax.jit(
-    evaluate, static_argnames="objective", compiler_options=COMPILER
-)  # the terms of an image, without a gradient
+# The terms of an image, without a gradient.
+measure = jax.jit(evaluate, static_argnames="objective", compiler_options=COMPILER)
 
 
 def optimize(

@@ -65,6 +65,12 @@ def test_nothing_is_imported_that_could():
 def test_the_only_program_that_is_started_is_the_installer_without_a_shell():
     started = [(str(path), call) for path, name, call in calls() if name.startswith("subprocess.")]
     assert [path for path, _ in started] == ["nstjax/fetch/wheels.py"]
+    anew = [
+        (str(path), ast.unparse(call))
+        for path, name, call in calls()
+        if re.match(r"os\.(exec|spawn|posix_spawn|fork)", name)
+    ]
+    assert anew == [("nstjax/memory.py", "os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])")]
     assert not [call for _, _, call in calls() if any(keyword.arg == "shell" for keyword in call.keywords)]
 
 
