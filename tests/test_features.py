@@ -39,14 +39,14 @@ def noise(height, width):
 def test_every_layer_has_pytorchs_values(network, case, settings, layers):
     """Recorded in float64; float32 comes within a hundred thousandth of the layer's root mean square.
 
-    Behind all 16 layers within two: there it depends on the order of sums, and so on the processor.
+    Behind all 16 layers, padded with pixels, within two: there it depends on the order of sums, so on the processor.
     """
     run = jax.jit(lambda network, image: extract(network, image, layers, **settings), compiler_options=COMPILER)
     for layer, found in run(network, jnp.asarray(GOLDEN["picture"])).items():
         expected, rms = GOLDEN[f"{case}/{layer}/values"], GOLDEN[f"{case}/{layer}/rms"]
         assert found.shape == tuple(GOLDEN[f"{case}/{layer}/shape"])
         error = np.abs(np.asarray(found).reshape(-1)[GOLDEN[f"{layer}/indices"]] - expected).max() / rms
-        assert error < (2e-5 if layer == "pool5" else 1e-5), (layer, error)
+        assert error < (2e-5 if layer == "pool5" and "padding" in settings else 1e-5), (layer, error)
         np.testing.assert_allclose(np.sqrt(np.mean(np.square(found, dtype=np.float64))), rms, rtol=1e-5)
 
 
