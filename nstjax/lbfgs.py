@@ -2,6 +2,9 @@
 
 Style transfer's published results come from this recursion (Nocedal & Wright 2006, algorithm 7.4, with a unit step).
 Optax's own `lbfgs` is another method: its line search spends several evaluations a step.
+
+With `octaves`, ours needs two thirds of the evaluations (docs/performance.md): large shapes have another curvature
+than fine ones, and H0, what the recursion begins with, a number for each.
 """
 
 from collections.abc import Callable
@@ -14,12 +17,15 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from nstjax import octaves as octave
 from nstjax.types import Scalar, Variable
 
 _MIN_CURVATURE = 1e-10  # torch's: a pair with less is forgotten, because it would make the inverse Hessian indefinite
 
 Decode = Callable[[Variable], Float[Array, "..."]]
 _LONGEST_STEP = 1e4  # of a pixel from 0 to 1: beyond, the image that is to be gone back to would be lost in rounding
+
+_WIDEST = 1e3  # an octave's scale over that of all, or the other way round: rounding isn't taken for curvature
 
 _TINY = 1e-37  # keeps a gradient of zero from dividing by zero
 
@@ -46,7 +52,7 @@ class LbfgsState(NamedTuple):
     """What one update remembers for the next."""
 
     pairs: Pairs
-    scale: Scalar  # H0, the inverse Hessian's diagonal to begin with
+    scales: Float[Array, "b"]  # H0, the inverse Hessian to begin with: by octave of frequencies, the highest first
     accepted: Accepted
 
 
@@ -55,6 +61,7 @@ def lbfgs(
     first_step: float | None = None,
     pixel_range: float = 1.0,
     max_increase: float = 2.0,
+    octaves: int = 1,
     half_history: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """The transformation; `update` takes `value` (the loss at the image) and `learning_rate` besides the gradient.
@@ -70,6 +77,7 @@ def lbfgs(
             which counts the variable's own numbers.
         pixel_range: the published rule counts pixels from 0 to this.
         max_increase: a loss, never negative, beyond this multiple of the last accepted one is a jump.
+        octaves: of frequencies that H0 tells apart; 1, as published, for a variable that isn't an image.
         half_history: keeps the pairs as bfloat16, in half of their memory.
     """
 
@@ -84,9 +92,9 @@ def lbfgs(
 
     def init(variable: Variable) -> LbfgsState:
         ring, zeros = rounded(jnp.zeros((memory, *variable.shape))), jnp.zeros_like(variable)
-        pairs = Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0))
         nowhere = Accepted(jnp.float32(jnp.inf), zeros, zeros.copy(), jnp.float32(0))
-        return LbfgsState(pairs, jnp.float32(1 / pixel_range**2), nowhere)  # H0 = 1 for pixels from 0 to pixel_range
+        one = jnp.float32(1 / pixel_range**2)  # H0 = 1 for pixels from 0 to pixel_range
+        return LbfgsState(Pairs(ring, ring.copy(), jnp.zeros(memory), jnp.int32(0)), jnp.full(octaves, one), nowhere)
 
     def update(
         gradient: Variable, state: LbfgsState, variable: Variable | None = None, *,
@@ -98,9 +106,9 @@ def lbfgs(
         curvature = _dot(change, step)
         useful = ~jumped & (curvature > _MIN_CURVATURE)
         pairs = _remember(state.pairs, step, change, curvature, useful)
-        scale = jnp.where(useful, curvature / _dot(change, change), state.scale)
+        scales = jnp.where(useful, _scales(step, change, curvature, octaves), state.scales)
 
-        direction = descent_direction(gradient, pairs, scale)
+        direction = descent_direction(gradient, pairs, scales)
         # torch's rule is for the very first step; a length of our own for as long as no curvature is known.
         unknown = jnp.isinf(last.value) if first_step is None else pairs.pushed == 0
         pixels = decode(direction)
@@ -110,12 +118,12 @@ def lbfgs(
         back = last._replace(step_size=last.step_size * _shrinkage(value, last.value))
         accepted = jax.tree.map(partial(jnp.where, jumped), back, onward)
         taken = jnp.where(jumped, last.step_size, 0)  # of the step in question, whose direction stays
-        return (accepted.step_size - taken) * accepted.direction, LbfgsState(pairs, scale, accepted)
+        return (accepted.step_size - taken) * accepted.direction, LbfgsState(pairs, scales, accepted)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def descent_direction(gradient: Variable, pairs: Pairs, scale: Scalar) -> Variable:
+def descent_direction(gradient: Variable, pairs: Pairs, scales: Float[Array, "b"]) -> Variable:
     """-H g by the two-loop recursion over the remembered pairs. Source: Nocedal & Wright (2006), algorithm 7.4."""
     steps, changes, inverse_curvatures, pushed = pairs
     memory = len(inverse_curvatures)
@@ -134,7 +142,19 @@ def descent_direction(gradient: Variable, pairs: Pairs, scale: Scalar) -> Variab
         return r + steps[i] * (alphas[i] - beta), alphas
 
     q, alphas = lax.fori_loop(0, stored, newest_to_oldest, (-gradient, jnp.zeros(memory)))
-    return lax.fori_loop(0, stored, oldest_to_newest, (q * scale, alphas))[0]
+    return lax.fori_loop(0, stored, oldest_to_newest, (octave.scaled(q, scales), alphas))[0]
+
+
+def _scales(step: Variable, change: Variable, curvature: Scalar, octaves: int) -> Float[Array, "b"]:
+    """H0 by octave: |s| / |y| of each, all times what makes y . H0 y = s . y of the newest pair.
+
+    Differs from Nocedal & Wright (2006), equation 7.20: that is (s . y) / (y . y) for all frequencies, to which this
+    comes for one octave.
+    """
+    lengths, slopes = octave.norms(step, octaves), octave.norms(change, octaves)
+    ratio = jnp.linalg.norm(lengths) / (jnp.linalg.norm(slopes) + _TINY)
+    ratios = jnp.clip(lengths / (slopes + _TINY), ratio / _WIDEST, ratio * _WIDEST)
+    return ratios * (curvature / (jnp.sum(ratios * slopes**2) + _TINY))
 
 
 def _dot(a: Variable, b: Variable) -> Scalar:

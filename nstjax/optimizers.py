@@ -73,6 +73,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "first_step": (1e-9, 10),  # a gradient of zero divides it by 1e-37
     "pixel_range": (1e-3, 1e6),
     "max_increase": (1, _LARGE),
+    "octaves": (1, 16),
     "b1": _DECAY,
     "b2": _DECAY,
     "decay": _DECAY,

@@ -14,7 +14,7 @@ LAYERS = {
     "words": {"errors", "layers", "types", "config"},
     "leaves": {
         "files", "fetch", "memory", "images", "assets", "weights", "winograd", "convolution", "features", "losses",
-        "color", "guides", "parametrizations", "statistics", "inits", "lbfgs", "optimizers",
+        "color", "guides", "octaves", "parametrizations", "statistics", "inits", "lbfgs", "optimizers",
     },
     "composition": {"objective", "scales", "metrics"},
     "loop": {"optimize", "checkpoint", "outputs"},

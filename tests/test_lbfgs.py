@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nstjax.lbfgs import descent_direction, lbfgs
+from nstjax.octaves import norms, scaled
 
 SHAPE = (3, 4, 3)
 UNGUARDED = {"max_increase": float("inf")}  # as torch is
@@ -190,8 +191,50 @@ def test_the_newest_pair_fulfils_the_secant_equation():
     gradients = [image_of(0.5, 0.25, 0.1), image_of(0.25, 0.2, 0.09), image_of(0.05, 0.15, 0.08)]
     _, state = fed(*[(1, gradient) for gradient in gradients])[-1]
     newest = (state.pairs.pushed - 1) % 4
-    found = descent_direction(state.pairs.changes[newest], state.pairs, state.scale)
+    found = descent_direction(state.pairs.changes[newest], state.pairs, state.scales)
     np.testing.assert_allclose(found, -state.pairs.steps[newest], rtol=1e-5, atol=1e-7)
+
+
+# Octaves
+
+
+def by_octave(function, image, count=3):
+    return [function(scaled(image, jnp.asarray(np.eye(count)[number], image.dtype))) for number in range(count)]
+
+
+def test_h0_has_a_scale_for_each_octave_and_fulfils_the_secant_equation():
+    """|s| / |y|, times one number for which y . H0 y = s . y; for one octave this is s . y / y . y."""
+    gradients = [jnp.asarray(start(scale).reshape(SHAPE), jnp.float32) for scale in (1.0, 0.5)]
+    for octaves in (1, 3):
+        (step, _), (_, state) = fed(*[(1, gradient) for gradient in gradients], octaves=octaves)
+        change = gradients[1] - gradients[0]
+        slopes, lengths = by_octave(jnp.linalg.norm, change), by_octave(jnp.linalg.norm, step)
+        if octaves == 3:
+            ratios = np.divide(lengths, slopes)
+            np.testing.assert_allclose(state.scales / state.scales[0], ratios / ratios[0], rtol=1e-4)
+        np.testing.assert_allclose(jnp.vdot(change, scaled(change, state.scales)), jnp.vdot(step, change), rtol=1e-4)
+
+
+def test_an_octave_whose_slope_does_not_change_has_a_thousand_times_the_scale_of_all():
+    """Not an infinite one: what rounding makes of nothing is no curvature."""
+    flat = jnp.ones(SHAPE).at[..., 0].set(2)  # has no waves
+    _, (_, state) = fed((1, flat), (1, flat / 2), octaves=2)
+    np.testing.assert_allclose(state.scales[0] / state.scales[1], 1e-3, rtol=1e-3)  # 0 / 0: the least
+    assert jnp.isfinite(state.scales).all()
+
+
+def test_octaves_that_differ_in_curvature_are_descended_faster():
+    """Of squares of which one octave's is a hundred times as steep as another's, with one pair to learn it from."""
+    steepness = jnp.asarray([100.0, 10.0, 1.0])
+
+    def loss(x):
+        return (steepness * norms(jnp.asarray(x.reshape(SHAPE)), 3) ** 2).sum()
+
+    one, three = (
+        min(map(loss, trajectory(lbfgs(1, octaves=octaves, first_step=0.01), loss, np.float32(start()), 20)))
+        for octaves in (1, 3)
+    )
+    assert three < one / 100
 
 
 # The guard against jumps
