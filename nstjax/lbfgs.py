@@ -3,7 +3,7 @@
 Style transfer's published results come from this recursion (Nocedal & Wright 2006, algorithm 7.4, with a unit step).
 Optax's own `lbfgs` is another method: its line search spends several evaluations a step.
 
-With `octaves`, ours needs two thirds of the evaluations (docs/performance.md): large shapes have another curvature
+With `octaves`, ours needs a fifth to a third fewer of them (docs/performance.md): large shapes have another curvature
 than fine ones, and H0, what the recursion begins with, a number for each.
 """
 

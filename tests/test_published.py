@@ -1,4 +1,4 @@
-"""A whole run against a trusted program, with real weights and pictures."""
+"""Whole runs against a trusted program, with real weights and pictures."""
 
 import csv
 from pathlib import Path
@@ -31,3 +31,11 @@ def test_pastiche_runs_as_pastiche_does(tmp_path: Path) -> None:
     assert ours[1] == pytest.approx(theirs[1], rel=1e-5)
     for evaluation in range(50, 101):
         assert ours[evaluation] == pytest.approx(theirs[evaluation], rel=0.1)
+
+
+@pytest.mark.slow
+def test_with_octaves_pastiches_loss_comes_sooner(tmp_path: Path) -> None:
+    """That of its evaluation 100, after some 78; with our longer first step alone it takes more than 100."""
+    run(compose(["preset=pastiche", "optimizer=lbfgs", "size=128", "schedule=single", "schedule.steps=[84]"]), tmp_path)
+    ours = totals(tmp_path / "history.csv", "evaluations")
+    assert min(ours.values()) < totals(GOLDEN / "pastiche_hopper_starry.csv", "evaluation")[100]

@@ -28,8 +28,9 @@ _SAMPLE = 25  # of these, timed in each round
 _LONG_EDGE = {"sizing.edge": "long"}  # of both pictures, as pastiche's --size and --style-size have it
 _GOALS: dict[str, tuple[str, dict[str, str]]] = {
     "preset=default": ("default", {}),
-    "preset=pastiche optimizer=lbfgs schedule=coarse_to_fine": (
-        "pastiche", {"optimizer": "lbfgs", "schedule": "coarse_to_fine", **_LONG_EDGE},
+    "preset=pastiche optimizer=lbfgs, 150 steps at half size, 300 at full": (
+        "pastiche",
+        {"optimizer": "lbfgs", "schedule.scales": [0.5, 1], "schedule.steps": [150, 300], **_LONG_EDGE},
     ),
 }  # fmt: skip
 
