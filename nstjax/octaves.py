@@ -1,7 +1,7 @@
 """Octaves of an image's frequencies: how much of it is in each, and the image with each of them scaled.
 
-They are counted from above: the first has the finest half of all lengths of waves, from two diagonal pixels on, each
-other one waves twice as long, and the last all that are longer. Together they are the whole image.
+They are counted from above: the first has waves of 1.4 pixels (a chessboard's) to 2.8, each other one waves twice as
+long, and the last all that are longer. Together they are the whole image.
 """
 
 import jax.numpy as jnp

@@ -215,11 +215,11 @@ def test_h0_has_a_scale_for_each_octave_and_fulfils_the_secant_equation():
         np.testing.assert_allclose(jnp.vdot(change, scaled(change, state.scales)), jnp.vdot(step, change), rtol=1e-4)
 
 
-def test_an_octave_whose_slope_does_not_change_has_a_thousand_times_the_scale_of_all():
-    """Not an infinite one: what rounding makes of nothing is no curvature."""
+def test_an_octave_with_nothing_in_it_has_a_thousandth_of_the_scale_of_all():
+    """Not 0 / 0: what rounding makes of nothing is no curvature."""
     flat = jnp.ones(SHAPE).at[..., 0].set(2)  # has no waves
     _, (_, state) = fed((1, flat), (1, flat / 2), octaves=2)
-    np.testing.assert_allclose(state.scales[0] / state.scales[1], 1e-3, rtol=1e-3)  # 0 / 0: the least
+    np.testing.assert_allclose(state.scales[0] / state.scales[1], 1e-3, rtol=1e-3)
     assert jnp.isfinite(state.scales).all()
 
 

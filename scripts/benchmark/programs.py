@@ -26,7 +26,7 @@ _MIB = 2**20
 _PASTICHE = 500  # evaluations whose loss `target` asks for
 _SAMPLE = 25  # of these, timed in each round
 _LONG_EDGE = {"sizing.edge": "long"}  # of both pictures, as pastiche's --size and --style-size have it
-_GOALS: dict[str, tuple[str, dict[str, str]]] = {
+_GOALS: dict[str, tuple[str, dict[str, Any]]] = {
     "preset=default": ("default", {}),
     "preset=pastiche optimizer=lbfgs, 150 steps at half size, 300 at full": (
         "pastiche",
