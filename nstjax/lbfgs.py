@@ -86,7 +86,7 @@ def lbfgs(
 
     def first_step_size(gradient: Variable, pixels: Float[Array, "..."]) -> Scalar:
         if first_step is not None:
-            return first_step / (jnp.sqrt(jnp.mean(pixels**2)) + _TINY)
+            return first_step / (octave.norms(pixels, 1)[0] / pixels.size**0.5 + _TINY)
         # t = min(1, 1 / |g|_1), where the gradient for pixels from 0 to r is g / r.
         return jnp.minimum(1.0, pixel_range / (jnp.sum(jnp.abs(gradient)) + _TINY))
 
@@ -152,9 +152,9 @@ def _scales(step: Variable, change: Variable, curvature: Scalar, octaves: int) -
     comes for one octave.
     """
     lengths, slopes = octave.norms(step, octaves), octave.norms(change, octaves)
-    ratio = jnp.linalg.norm(lengths) / (jnp.linalg.norm(slopes) + _TINY)
+    ratio = jnp.sum(lengths) / (jnp.sum(slopes) + _TINY)
     ratios = jnp.clip(lengths / (slopes + _TINY), ratio / _WIDEST, ratio * _WIDEST)
-    return ratios * (curvature / (jnp.sum(ratios * slopes**2) + _TINY))
+    return ratios * (curvature / (jnp.sum(ratios * slopes * slopes) + _TINY))
 
 
 def _dot(a: Variable, b: Variable) -> Scalar:

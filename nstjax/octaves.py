@@ -12,17 +12,20 @@ from nstjax.types import Image, Variable
 
 _AXES = (0, 1)
 _HIGHEST = np.sqrt(0.5)  # cycles a pixel, of a chessboard
+_TINY = 1e-37  # keeps nothing from being divided by zero
 
 
 def norms(image: Variable, count: int) -> Float[Array, "{count}"]:
     """The 2-norm of each octave, over all channels. Of one octave: anything's, whatever its shape."""
     image = image.astype(jnp.promote_types(image.dtype, jnp.float32))
+    largest = jnp.max(jnp.abs(image), initial=_TINY)
+    image = image / largest  # gradients of heavy losses have squares beyond float32
     if count == 1:
-        return jnp.sqrt(jnp.sum(image**2)).reshape(1)
+        return largest * jnp.sqrt(jnp.sum(image**2)).reshape(1)
     height, width, _ = image.shape
     power = (jnp.abs(_spectrum(image)) ** 2).sum(2) * _occurrences(height, width)
     octave = _octaves(height, width, count)
-    return jnp.sqrt(jnp.stack([jnp.sum(power, where=octave == number) for number in range(count)]))
+    return largest * jnp.sqrt(jnp.stack([jnp.sum(power, where=octave == number) for number in range(count)]))
 
 
 def scaled(image: Variable, factors: Float[Array, "b"]) -> Variable:

@@ -223,6 +223,16 @@ def test_an_octave_with_nothing_in_it_has_a_thousandth_of_the_scale_of_all():
     assert jnp.isfinite(state.scales).all()
 
 
+@pytest.mark.parametrize("octaves", [1, 3])
+def test_a_heavy_loss_takes_the_same_steps_though_its_gradients_square_is_beyond_float32(octaves):
+    gradients = [jnp.asarray(start(scale).reshape(SHAPE), jnp.float32) for scale in (1.0, 0.5, 0.3)]
+    plain, heavy = (
+        [update for update, _ in fed(*[(1, by * g) for g in gradients], first_step=0.01, octaves=octaves)]
+        for by in (1.0, 2.0**80)
+    )
+    np.testing.assert_allclose(heavy, plain, rtol=1e-4, atol=1e-7)
+
+
 def test_octaves_that_differ_in_curvature_are_descended_faster():
     """Of squares of which one octave's is a hundred times as steep as another's, with one pair to learn it from."""
     steepness = jnp.asarray([100.0, 10.0, 1.0])
