@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -166,8 +166,7 @@ def optimize(
     computed in its buffers: copy what has to last. Of many images at once with `advance_many`.
     """
     length, num_evaluations = 1, learning_rates.shape[-1]
-    key = jax.random.key(0) if key is None else key
-    padded = np.pad(learning_rates, [(0, 0)] * (learning_rates.ndim - 1) + [(0, LONGEST_CHUNK)], "edge")
+    key, padded = jax.random.key(0) if key is None else key, _padded(learning_rates)
     while done < num_evaluations:
         length = min(length, num_evaluations - done, _until_pause(done, pause_every))
         began = time.perf_counter()
@@ -178,6 +177,45 @@ def optimize(
         yield state, {name: np.asarray(values)[..., :length] for name, values in records.items()}
         done += length
         length = _next_length((time.perf_counter() - began) / length)
+
+
+def compiled(
+    state: Any,
+    network: Network,
+    targets: Targets,
+    weights: Weights,
+    learning_rates: Float[np.ndarray, "n"],
+    *,
+    objective: Objective,
+    optimizer: Optimizer,
+    key: PRNGKeyArray,
+    keep: Float[Array, "h w"] | None = None,
+    average: float = 0.0,
+) -> Callable[..., tuple[State, Any]]:
+    """What `optimize` needs as `advance` for these arguments, or others of their shapes, compiled before it is called.
+
+    Once for all that have these shapes. Of the state nothing else is needed: it may be of `jax.ShapeDtypeStruct`.
+    """
+    rates = _padded(learning_rates)[:LONGEST_CHUNK]
+    arguments = (state, network, targets, weights, rates, 1, average, key, keep)
+    leaves, structure = jax.tree.flatten(jax.tree.map(jax.typeof, arguments))
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # of this thread
+    return _compiled(structure, tuple(leaves), objective, optimizer, precision)
+
+
+@lru_cache(maxsize=16)
+def _compiled(
+    structure: Any, types: tuple[Any, ...], objective: Objective, optimizer: Optimizer, precision: str | None
+) -> Callable[..., tuple[State, Any]]:
+    shapes = [jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type) for each in types]
+    arguments = jax.tree.unflatten(structure, shapes)
+    with jax.default_matmul_precision(precision):
+        program = advance.lower(*arguments, objective=objective, optimizer=optimizer).compile()
+    return lambda *arguments, objective, optimizer: program(*arguments)
+
+
+def _padded(learning_rates: Float[np.ndarray, "*b n"]) -> Float[np.ndarray, "*b more"]:
+    return np.pad(learning_rates, [(0, 0)] * (learning_rates.ndim - 1) + [(0, LONGEST_CHUNK)], "edge")
 
 
 def _until_pause(done: int, pause_every: int) -> int:

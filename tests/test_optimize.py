@@ -224,6 +224,33 @@ def test_numbers_never_compile_again():
     assert len(traces) == compiled > 0
 
 
+def compiled(optimizer, rates, **settings):
+    state = jax.eval_shape(partial(start, optimizer))
+    settings = {"objective": OBJECTIVE, "optimizer": optimizer, "key": KEY, **settings}
+    return optimize.compiled(state, NETWORK, targets(), WEIGHTS, np.float32(rates), **settings)
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, LBFGS])
+def test_a_program_that_was_compiled_before_takes_the_same_steps_to_the_bit(optimizer):
+    rates = np.linspace(0.1, 0.01, 30)
+    jitted, before = (
+        optimized(rates, optimizer=optimizer, key=KEY, **more)
+        for more in ({}, {"advance": compiled(optimizer, [0.5] * 3, average=0.9)})
+    )
+    np.testing.assert_array_equal(jitted[1][-1], before[1][-1])
+    totals, others = (np.concatenate([rows["total"] for rows in each[2]]) for each in (jitted, before))
+    np.testing.assert_array_equal(totals, others)
+
+
+def test_a_program_is_compiled_once_for_its_shapes_and_the_precision():
+    program = compiled(ADAM, [0.1])
+    assert compiled(ADAM, [0.2] * 100, average=0.5) is program
+    assert compiled(ADAM, [0.1], keep=jnp.ones(SHAPE[:2])) is not program
+    assert compiled(LBFGS, [0.1]) is not program
+    with jax.default_matmul_precision("highest"):
+        assert compiled(ADAM, [0.1]) is not program
+
+
 @pytest.mark.parametrize("optimizer", [ADAM, LBFGS])
 def test_the_loop_reuses_its_own_memory_and_nobody_elses(optimizer):
     image = picture(0)

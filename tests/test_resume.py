@@ -454,7 +454,7 @@ def test_checkpoints_hold_what_the_architecture_says(lbfgs):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [("kills", "--kills", "6"), ("sweep", "--jobs", "8", "--kills", "2"), ("disk-full", "--kib", "12", "48", "6000")],
+    [("kills", "--kills", "3"), ("sweep", "--jobs", "8", "--kills", "2"), ("disk-full", "--kib", "12", "48", "6000")],
     ids=lambda arguments: arguments[0],
 )
 def test_the_measurements_of_reliability_on_a_small_scale(arguments):

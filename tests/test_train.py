@@ -169,7 +169,7 @@ def test_the_configuration_can_be_looked_at(train, tmp_path):
 
 
 def test_a_sweep_over_a_weight_compiles_once_and_ends_with_a_sheet(train, tmp_path, monkeypatch):
-    """At a size that no other test has, so that the first job compiles."""
+    """At sizes that no other test has, so that the first job compiles: also what is compiled ahead, once."""
     compiled, counts, run = [], [], nstjax.run.run
 
     def listen(event, duration, **_):
@@ -185,7 +185,13 @@ def test_a_sweep_over_a_weight_compiles_once_and_ends_with_a_sheet(train, tmp_pa
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         code, out, err = train(
-            "-m", *SMALL, "size=53", "objective.style_weight=1,10,1e2", "hydra.sweep.dir=sweep", "schedule.steps=[4]"
+            "-m",
+            *SMALL,
+            "size=53",
+            "objective.style_weight=1,10,1e2",
+            "hydra.sweep.dir=sweep",
+            "schedule.scales=[0.8,1]",
+            "schedule.steps=[4,4]",
         )
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)

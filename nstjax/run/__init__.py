@@ -1,9 +1,10 @@
 """One run, from a configuration to a folder with a picture: the story in which the other rooms appear."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -13,6 +14,7 @@ from nstjax.config import Config
 from nstjax.errors import Interrupted
 from nstjax.outputs import PAINTED, RESULT, Place, finished
 from nstjax.run import fine
+from nstjax.run.compilation import ahead
 from nstjax.run.environment import repeatable
 from nstjax.run.pictures import check_inputs
 from nstjax.run.problem import Problem, Stage, initial, learning_rates, prepare, stages
@@ -72,22 +74,46 @@ def matmul_precision(config: Config) -> str:
 
 
 def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator[Chunk]:  # noqa: B008
-    """All evaluations of a run from a place on, scale after scale."""
-    state = None
-    for stage in stages(config, problem, first=place.scale):
+    """All evaluations of a run from a place on, scale after scale.
+
+    From a scale's first chunk on the next one's program is compiled beside it.
+    """
+    upcoming = stages(config, problem, first=place.scale)
+    stage, state = next(upcoming, None), None
+    advance: Callable[..., tuple[optimize.State, Any]] = optimize.advance
+    while stage:
         if place.saved and stage.number == place.scale:
             done, start = place.done, _restored(place.saved, stage)
         else:
             done, start = 0, begin(config, problem, stage, state)
-        state = start  # where a saved scale has nothing left to do
+        state, following, program = start, None, None  # where a saved scale has nothing left to do
         for state, records in optimize.optimize(
             start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
-            objective=problem.objective, optimizer=stage.optimizer, key=jax.random.key(config.seed),
-            keep=stage.keep, average=config.optimizer.average, pause_every=config.preview_every, done=done,
+            **_settings(config, problem, stage), pause_every=config.preview_every, done=done, advance=advance,
         ):  # fmt: skip
             chunk = chunk_of(stage, done, state, records, len(config.schedule.scales))
             done += len(records["total"])
             yield chunk
+            if not following and (following := next(upcoming, None)):
+                program = ahead(partial(_compiled, config, problem, following))
+        stage = following or next(upcoming, None)
+        advance = program() if program else optimize.advance
+
+
+def _compiled(config: Config, problem: Problem, stage: Stage) -> Callable[..., tuple[optimize.State, Any]]:
+    """The program of a stage."""
+    return optimize.compiled(
+        _shapes(stage), problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+        **_settings(config, problem, stage),
+    )  # fmt: skip
+
+
+def _settings(config: Config, problem: Problem, stage: Stage) -> dict[str, Any]:
+    """What `optimize` and its program have by name, and a run in all its chunks."""
+    return {
+        "objective": problem.objective, "optimizer": stage.optimizer, "key": jax.random.key(config.seed),
+        "keep": stage.keep, "average": config.optimizer.average,
+    }  # fmt: skip
 
 
 def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.State | None) -> optimize.State:
@@ -108,5 +134,9 @@ def begin(config: Config, problem: Problem, stage: Stage, previous: optimize.Sta
 
 
 def _restored(saved: Checkpoint, stage: Stage) -> optimize.State:
-    template = jax.eval_shape(lambda image: optimize.start(image, stage.optimizer.init(image)), stage.content)
-    return checkpoint.restore(saved, template)
+    return checkpoint.restore(saved, _shapes(stage))
+
+
+def _shapes(stage: Stage) -> Any:
+    """The state of a stage, of `jax.ShapeDtypeStruct` only."""
+    return jax.eval_shape(lambda image: optimize.start(image, stage.optimizer.init(image)), stage.content)
