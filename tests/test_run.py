@@ -570,6 +570,15 @@ def test_weights_that_were_replaced_are_read_again(tmp_path, original):
     file.unlink()
 
 
+@pytest.mark.parametrize("name", ["pixels", "laplacian", "fourier"])
+@pytest.mark.parametrize(("optimizer", "reason"), [("lbfgs", "out of range"), ("adam", "no such parameter")])
+def test_octaves_that_cannot_be_are_refused_with_every_parametrization(name, optimizer, reason):
+    """Though only pixels have any."""
+    config = small(f"optimizer={optimizer}", "++optimizer.parameters.octaves=99", f"parametrization={name}")
+    with pytest.raises(UserError, match=rf"^optimizer\.parameters\.octaves(=99 is|: adam has) {reason}"):
+        prepare(config)
+
+
 @pytest.mark.parametrize(("name", "carried"), [("pixels", True), ("laplacian", False), ("fourier", False)])
 def test_only_moments_of_pixels_are_carried_to_the_next_scale(name, carried):
     """Adam's count goes on with them; frequencies of one size are not those of another."""

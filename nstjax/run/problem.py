@@ -197,10 +197,10 @@ def _recolored(config: Config, style: Source, shape: tuple[int, ...], photo: Any
 
 
 def _optimizer(config: Config, steps: int) -> optimizers.Optimizer:
-    parameters = config.optimizer.parameters
-    if config.parametrization.name != "pixels" and "octaves" in parameters:
-        parameters = {**parameters, "octaves": 1}  # the parametrization has scales of its own
-    optimizer = optimizers.create(config.optimizer.name, parameters, steps)
+    name, parameters = config.optimizer.name, config.optimizer.parameters
+    optimizer = optimizers.create(name, parameters, steps)
+    if config.parametrization.name != "pixels" and "octaves" in parameters:  # it has scales of its own
+        optimizer = optimizers.create(name, {**parameters, "octaves": 1}, steps)
     optimizer = optimizers.parametrized(optimizer, parametrizations.create(**asdict(config.parametrization)))
     return optimizers.clamped(optimizer) if config.optimizer.clamp else optimizer
 
