@@ -133,11 +133,11 @@ def test_the_launcher_leaves_what_the_usual_one_leaves(tmp_path, monkeypatch, ca
 
 @pytest.mark.slow
 def test_a_sweep_over_weights_agrees_on_the_real_network(tmp_path, monkeypatch):
-    weights = ["objective.style_weight=1e2,3e2,1e3,3e3,1e4,3e4", "objective.content_weight=1,3,10,30"]
+    weights = ["objective.style_weight=1e2,1e3,3e4", "objective.content_weight=1,30"]
     sizes = ["size=64", "schedule=single", "schedule.steps=[3]", "output.metrics=false"]
     with in_process(monkeypatch, tmp_path):
         for launcher in ("basic", "vmap"):
             assert main(["-m", f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", *weights, *sizes]) == 0
-    for number in range(24):
+    for number in range(6):
         alone, here = (manifest(tmp_path / launcher / str(number))["final"] for launcher in ("basic", "vmap"))
         np.testing.assert_allclose([here[name] for name in alone], list(alone.values()), rtol=1e-4)
