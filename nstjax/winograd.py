@@ -35,14 +35,18 @@ _INPUT = np.array(
 _KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
 _OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
-_STRIP_TILES = 512  # fewer leave the products waiting for the kernels to come from memory, more for the windows
+_STRIP_VALUES, _LEAST_TILES = 2**15, 128  # tiles times channels; measured in docs/performance.md
 _MARGIN = 4  # rows of zeros that may be asked for beyond a map: two of a border, two of a window that is pooled
 
 
 class Layer(NamedTuple):
-    """A convolution's frozen parameters: G g G^T of its kernel, and its bias."""
+    """A convolution's frozen parameters: G g G^T of its kernel, that with channels exchanged, and its bias.
+
+    The gradient's products could read the first one by columns, but they are up to half as fast again by rows.
+    """
 
     kernel: Float[Array, "36 i o"]
+    turned: Float[Array, "36 o i"]
     bias: Float[Array, "o"]
 
 
@@ -50,7 +54,8 @@ def prepare(kernel: Float[np.ndarray, "3 3 i o"], bias: Float[Array, "o"]) -> La
     """A layer out of its parameters."""
     both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
     transformed = (both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:])
-    return Layer(jnp.asarray(transformed), jnp.asarray(bias, jnp.float32))
+    turned = np.ascontiguousarray(transformed.swapaxes(1, 2))
+    return Layer(jnp.asarray(transformed), jnp.asarray(turned), jnp.asarray(bias, jnp.float32))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -107,13 +112,14 @@ def _backward(
             return jnp.where(_rows(passed, first, count) > 0, _rows(gradient, first, count), 0)
         half, of_half = first // 2, count // 2 + 1
         windows = _windows(_rows(passed, half * 2, of_half * 2))
-        number = windows.sum((1, 3)) if pooling == "max" else 4  # of equally large values, which share the gradient
+        # Of equally large values, which share the gradient.
+        number = _of_corners(jnp.add)(windows) if pooling == "max" else 4
         shares = lax.optimization_barrier(_rows(gradient, half, of_half) / jnp.maximum(number, 1))
         spread = (windows * shares[:, None, :, None]).reshape(of_half * 2, -1, shares.shape[-1])
         return lax.dynamic_slice_in_dim(spread, first - half * 2, count)
 
     found = _in_strips(
-        source, layer.kernel, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
+        source, layer.turned, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
     )
     return found["out"], None
 
@@ -154,7 +160,7 @@ def _in_strips(
     *,
     turned: bool,
 ) -> dict[str, Array]:
-    """The convolution, or with the kernel turned by 180 degrees and its channels exchanged: the input gradient's.
+    """The convolution, or with the kernel turned by 180 degrees: of one with its channels exchanged, the gradient's.
 
     The last strip begins so early that it ends with the map: some rows are computed twice, and none beyond.
 
@@ -165,7 +171,8 @@ def _in_strips(
     """
     height, width = shape
     tiles_across = -(-width // TILE)
-    rows = min(_strip_height(-(-height // TILE), tiles_across) * TILE, height)
+    wanted = _strip_tiles(max(kernel.shape[1:]))
+    rows = min(_strip_height(-(-height // TILE), tiles_across, wanted) * TILE, height)
 
     def strip(k: Array) -> tuple[Array, dict[str, Array]]:
         first = jnp.minimum(k * rows, height - rows)
@@ -181,7 +188,7 @@ def _in_strips(
             for name, part in parts.items()
         }
 
-    of_strip = jax.ShapeDtypeStruct((rows, width, kernel.shape[1 if turned else 2]), jnp.float32)
+    of_strip = jax.ShapeDtypeStruct((rows, width, kernel.shape[2]), jnp.float32)
     whole = {
         name: jnp.zeros((height * len(part) // rows, *part.shape[1:]), part.dtype)
         for name, part in jax.eval_shape(finished, of_strip).items()
@@ -189,21 +196,24 @@ def _in_strips(
     return lax.fori_loop(0, -(-height // rows), put, whole)
 
 
-def _strip_height(tiles_down: int, tiles_across: int) -> int:
+def _strip_tiles(channels: int) -> int:
+    """Tiles in a strip, about: fewer leave the products waiting for their kernels, more the transforms for memory."""
+    return max(_STRIP_VALUES // channels, _LEAST_TILES)
+
+
+def _strip_height(tiles_down: int, tiles_across: int, tiles: int) -> int:
     """Rows of tiles in a strip."""
-    height = min(max(round(_STRIP_TILES / tiles_across), 1), tiles_down)
+    height = min(max(round(tiles / tiles_across), 1), tiles_down)
     return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: few rows computed twice
 
 
 def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Array, turned: bool) -> Float[Array, "_ _ c2"]:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
-    of_windows, of_tiles, product = (
-        (_INPUT[:, ::-1], _OUTPUT[::-1], "kto,kio->kti") if turned else (_INPUT, _OUTPUT, "kti,kio->kto")
-    )
+    of_windows, of_tiles = (_INPUT[:, ::-1], _OUTPUT[::-1]) if turned else (_INPUT, _OUTPUT)
     half = lax.optimization_barrier(_combine(of_windows, _strided(rows, down, axis=0)))
     windows = lax.optimization_barrier(_combine(of_windows, _strided(half, across, axis=2), axis=1))
-    products = jnp.einsum(product, windows.reshape(WINDOW**2, down * across, -1), kernel)
+    products = jnp.einsum("kti,kio->kto", windows.reshape(WINDOW**2, down * across, -1), kernel)
     products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, down, across, -1)
     half_tiles = lax.optimization_barrier(_combine(of_tiles, products))
     tiles = _combine(of_tiles, half_tiles.swapaxes(0, 1), axis=3)

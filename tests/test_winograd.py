@@ -84,8 +84,8 @@ def test_strips_join_without_a_seam(monkeypatch):
     kernel = normal(3, 3, 3, 2, seed=1)
     even, odd, prepared = normal(40, 30, 3), normal(41, 30, 3), layer_of(kernel)
     whole = winograd.convolve(even, prepared, 1)
-    monkeypatch.setattr(winograd, "_STRIP_TILES", 16)
-    assert winograd._strip_height(11, 8) == 2
+    monkeypatch.setattr(winograd, "_strip_tiles", lambda channels: 16)
+    assert winograd._strip_height(11, 8, 16) == 2
     jax.clear_caches()  # the trace of a single strip
     np.testing.assert_allclose(winograd.convolve(even, prepared, 1), whole, atol=1e-5)
     assert relative_error(winograd.convolve(odd, prepared, 1), direct(odd, kernel, 1)) < 2e-6
@@ -122,7 +122,7 @@ def value_and_gradient(function, x, weight):
 )
 def test_what_follows_is_that_of_layers_one_by_one(height, width, border, pooling, tiles, monkeypatch):
     """ReLU and pooling, and their gradient, in one strip or many, whose seams are nowhere to be seen."""
-    monkeypatch.setattr(winograd, "_STRIP_TILES", tiles)
+    monkeypatch.setattr(winograd, "_strip_tiles", lambda channels: tiles)
     x, kernel, bias, weight = (
         normal(height, width, 5), normal(3, 3, 5, 7, seed=1), normal(7, seed=2), normal(height, width, 7, seed=3)
     )  # fmt: skip
@@ -144,7 +144,7 @@ def test_what_is_equally_large_shares_the_gradient():
 
 def test_the_last_strip_ends_with_the_map():
     for tiles_down in range(1, 200):
-        height = winograd._strip_height(tiles_down, 32)
+        height = winograd._strip_height(tiles_down, 32, 512)
         strips = -(-tiles_down // height)
         assert height * strips - tiles_down < strips  # not one row of tiles a strip is computed twice
 
