@@ -5,9 +5,12 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, wraps
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import filelock
 import platformdirs
@@ -16,7 +19,10 @@ from nstjax.errors import UserError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 WAIT_SECONDS = 1200  # twice what a fetch may take
+_SETTLED_NS = 2 * 10**9  # a clock may tick so slowly that a later change has the same time
 SCRATCH = ".fetch-"  # what the names of a fetch's scratch folders begin with; they end like temporary files'
 
 
@@ -25,6 +31,39 @@ def cache_dir() -> Path:
     return Path(os.environ.get("NSTJAX_CACHE") or platformdirs.user_cache_path("nstjax"))
 
 
+class Version(NamedTuple):
+    """What differs when a file has been written to, or is another file; times in nanoseconds."""
+
+    size: int
+    modified: int
+    changed: int  # `cp -p` keeps the other two
+    inode: int
+    device: int
+
+
+def version(path: Path) -> Version:
+    """The version of a file as it is now."""
+    status = path.stat()
+    return Version(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+
+
+def remembered(of_file: Callable[[Path], T]) -> Callable[[Path], T]:
+    """A function of a file's content, that isn't called again while the file lies as it lay: as weights, in a sweep."""
+    known = lru_cache(maxsize=256)(lambda path, found: of_file(path))
+
+    @wraps(of_file)
+    def recalled(path: Path) -> T:
+        try:
+            found = version(path)
+        except OSError:
+            return of_file(path)  # which says what is wrong
+        settled = time.time_ns() - max(found.modified, found.changed) > _SETTLED_NS
+        return known(path.absolute(), found) if settled else of_file(path)
+
+    return recalled
+
+
+@remembered
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def gram_term(layer: str, normalization: str, reduction: str) -> StyleTerm:
     return StyleTerm(f"style/{layer}", layer, "gram", options)
 
 
+@cache  # Hydra takes a quarter of a second
 def small(*overrides: str) -> Config:
     """The configuration of a small run."""
     return compose([*SMALL, *overrides])

@@ -26,6 +26,30 @@ def synced(monkeypatch):
     return was_file
 
 
+def test_a_digest_is_of_what_the_file_has_now(tmp_path):
+    """Also when it was changed within a tick of the clock."""
+    file, digests = tmp_path / "file", set()
+    for letter in "abcdefgh":
+        file.write_text(letter)
+        digests.add(files.sha256(file))
+    assert len(digests) == 8
+
+
+def test_what_is_remembered_of_a_file_is_of_that_file(tmp_path, monkeypatch):
+    read = []
+    remembered = files.remembered(lambda path: read.append(path) or path.read_text())
+    file, other = tmp_path / "file", tmp_path / "other"
+    file.write_text("a")
+    other.write_text("b")
+    assert remembered(file) == remembered(file) == "a" and len(read) == 2  # just written
+    monkeypatch.setattr(files, "_SETTLED_NS", -(10**18))  # as if everything were old
+    assert remembered(file) == remembered(file) == "a" and len(read) == 3
+    os.replace(other, file)
+    assert remembered(file) == "b" and len(read) == 4
+    with pytest.raises(FileNotFoundError):
+        remembered(other)
+
+
 def test_a_file_is_synced_where_that_takes_the_right_to_write(tmp_path, synced):
     with files.atomic(tmp_path / "a") as temporary:
         temporary.write_text("whole")

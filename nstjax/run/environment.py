@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -70,6 +71,7 @@ def _processor() -> str:
     return next(models, platform.processor() or platform.machine())
 
 
+@cache
 def _code() -> str:
     """A digest of nstjax's own source, whose version says nothing of what was changed in a checkout."""
     folder = Path(nstjax.__file__).parent
@@ -79,6 +81,7 @@ def _code() -> str:
     return digest.hexdigest()[:16]
 
 
+@cache  # reading every installed package's metadata takes tenths of a second
 def _accelerator_packages() -> dict[str, str]:
     """Versions of what JAX runs on GPUs and TPUs with: CUDA's libraries and its plugins."""
     found = {each.name or "": each.version for each in importlib.metadata.distributions()}

@@ -88,9 +88,8 @@ def prepare(config: Config) -> Problem:
     masks = open_masks(config, content, styles)
     weights_file = weights.locate(config.weights.source, path_of(config.weights.path))
     compared = objective.from_config(config.objective, _extractor(config), config.style)
-    status, layers = weights_file.stat(), up_to_deepest(compared.layers)
-    version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)  # `cp -p` keeps two of them
-    network = _network(weights_file, version, layers, config.runtime.convolution)
+    layers = up_to_deepest(compared.layers)
+    network = _network(weights_file, files.version(weights_file), layers, config.runtime.convolution)
     _check_tuning(config, weights.kind(weights_file))
     return Problem(
         content,
@@ -123,7 +122,7 @@ def _check_tuning(config: Config, kind: str) -> None:
 
 
 @lru_cache(maxsize=1)  # the jobs of a sweep have one network
-def _network(file: Path, version: tuple[int, ...], layers: tuple[str, ...], algorithm: str) -> Network:
+def _network(file: Path, version: files.Version, layers: tuple[str, ...], algorithm: str) -> Network:
     """The network of a version of a file, with what `convolution.prepare` makes of its layers."""
     network = weights.read(file)
     return network._replace(prepared=convolution.prepare(network.params, layers, algorithm))

@@ -113,7 +113,7 @@ def _fetch_caffe_8bit() -> Weights:
 
 def _locate_file(path: Path) -> Path:
     if foreign.kind(path) == "safetensors":
-        store.read(path)
+        store.verified(path)
         return path
     return _cached(cache_file(files.sha256(path)[:32]), lambda: foreign.read(path))
 
@@ -132,6 +132,7 @@ def _cached(path: Path, make: Callable[[], Weights], digest: str | None = None) 
 
 def _holds(path: Path, digest: str | None) -> bool:
     try:
-        return digest in (None, store.digest(store.read(path)))
+        found = store.verified(path)
     except UserError:
         return False
+    return digest in (None, found)

@@ -57,6 +57,16 @@ def read(path: Path) -> Weights:
     Raises:
       UserError: there is no such file, it is damaged, or it holds something else.
     """
+    return _verified(path)[0]
+
+
+@files.remembered
+def verified(path: Path) -> str:
+    """The digest of a file that `read` accepts. Raises UserError as it does."""
+    return _verified(path)[1]
+
+
+def _verified(path: Path) -> tuple[Weights, str]:
     if not path.is_file():
         raise UserError(f"there is no file {path}; check the path")
     try:
@@ -69,7 +79,7 @@ def read(path: Path) -> Weights:
         ) from error
     if digest(weights) != expected:
         raise UserError(f"{path} is damaged: its content doesn't match its digest; fetch or convert it again")
-    return weights
+    return weights, expected
 
 
 def source(path: Path) -> str:
