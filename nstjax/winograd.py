@@ -211,12 +211,15 @@ def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Array, turned:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
     of_windows, of_tiles = (_INPUT[:, ::-1], _OUTPUT[::-1]) if turned else (_INPUT, _OUTPUT)
-    half = lax.optimization_barrier(_combine(of_windows, _strided(rows, down, axis=0)))
-    windows = lax.optimization_barrier(_combine(of_windows, _strided(half, across, axis=2), axis=1))
-    products = jnp.einsum("kti,kio->kto", windows.reshape(WINDOW**2, down * across, -1), kernel)
-    products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, down, across, -1)
-    half_tiles = lax.optimization_barrier(_combine(of_tiles, products))
-    tiles = _combine(of_tiles, half_tiles.swapaxes(0, 1), axis=3)
+    with jax.named_scope("windows"):
+        half = lax.optimization_barrier(_combine(of_windows, _strided(rows, down, axis=0)))
+        windows = lax.optimization_barrier(_combine(of_windows, _strided(half, across, axis=2), axis=1))
+    with jax.named_scope("products"):
+        products = jnp.einsum("kti,kio->kto", windows.reshape(WINDOW**2, down * across, -1), kernel)
+        products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, down, across, -1)
+    with jax.named_scope("tiles"):
+        half_tiles = lax.optimization_barrier(_combine(of_tiles, products))
+        tiles = _combine(of_tiles, half_tiles.swapaxes(0, 1), axis=3)
     return tiles.swapaxes(0, 1).reshape(down * TILE, across * TILE, -1)
 
 

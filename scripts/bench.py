@@ -2,6 +2,7 @@
 
     evaluation   loss and gradient of an image, by size
     memory       peak memory of a process that evaluates once, by size
+    parts        what an evaluation's seconds go into, on one core
     loop         a whole gatys2016 run of --evaluations, after compiling
     program      `python -m nstjax.train preset=pastiche` and `python -m pastiche`, from start to end (needs Hydra)
     target       time until a coarse-to-fine run has the loss of pastiche's 500th evaluation
@@ -17,13 +18,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark import evaluation, programs, results
+from benchmark import evaluation, parts, programs, results
 from benchmark.checks import TOLERANCES, WrongAnswerError
 from benchmark.results import Entry
 from benchmark.variants import Bench, bench
 from benchmark.workers import WorkerError
 
-COMMANDS = ("evaluation", "memory", "loop", "program", "target", "all")
+COMMANDS = ("evaluation", "memory", "parts", "loop", "program", "target", "all")
 
 
 def main() -> int:
@@ -53,6 +54,8 @@ def entries(context: Bench) -> Iterator[tuple[str, Entry]]:
             yield f"evaluation {size} {precision}", evaluation.evaluation(context, size, precision)
         if every or options.command == "memory":
             yield f"memory {precision}", evaluation.memory(context, precision)
+        if every or options.command == "parts":
+            yield f"parts {options.size} {precision}", parts.parts(context, options.size, precision)
         if every or options.command == "loop":
             yield f"loop {options.size} {precision}", programs.loop(context, options.size, precision)
     if options.command == "program" or (every and torch):
@@ -69,7 +72,7 @@ def parsed() -> argparse.Namespace:
     add(
         "--sizes", type=int, nargs="+", help="sides of `evaluation` and `memory` (default: 256 512 1024, 2048 on a GPU)"
     )
-    add("--size", type=int, default=512, help="of `loop`, `program` and `target`")
+    add("--size", type=int, default=512, help="of `parts`, `loop`, `program` and `target`")
     add("--precision", nargs="+", choices=TOLERANCES, default=["highest"], help="of convolutions, on a GPU")
     add("--rounds", type=int, default=5, help="samples of each variant, taken in turn")
     add("--seconds", type=float, default=1.0, help="that a sample of `evaluation` takes at least, about")

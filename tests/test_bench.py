@@ -245,6 +245,17 @@ def test_a_measurement_without_pytorch(tmp_path: Path, original: Path) -> None:
     assert "| nstjax winograd |" in (tmp_path / "b.md").read_text()
 
 
+@pytest.mark.slow
+def test_the_parts_of_an_evaluation_are_all_of_it(tmp_path: Path, original: Path) -> None:
+    """What the profiler and the compiled program are called by is theirs to change: then a part goes missing."""
+    done = run(tmp_path, "parts", "--size", "64", "--rounds", "2", "--torch-python", "", "--json", "b.json")
+    assert done.returncode == 0, done.stderr
+    (measured,) = json.loads((tmp_path / "b.json").read_text()).values()
+    shares = {row["part"]: row["share"] for row in measured["rows"]}
+    assert len(shares) == 9 and min(shares.values()) > 0 and sum(shares.values()) == pytest.approx(1)
+    assert shares["the rest"] < 0.25 < shares["Winograd's products"]
+
+
 def test_what_needs_pytorch_says_so(tmp_path: Path) -> None:
     done = run(tmp_path, "program", "--torch-python", "")
     assert done.returncode == 2

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmark import presets, protocol
+from benchmark import parts, presets, protocol
 from nstjax import assets, images, optimize, optimizers, run, scales
 from nstjax.config import Config
 from nstjax.run import problem as problems
@@ -84,6 +84,17 @@ class Side:
         seconds = min(_timed(lambda: jax.block_until_ready(self.matrix @ self.matrix))[0] for _ in range(3))
         return {"flops": 2 * side**3 / seconds}
 
+    def parts(self, folder: str, evaluations: int) -> dict[str, Any]:
+        """Seconds an evaluation of each of its parts, and in all, by the clock."""
+        arguments, options = self._arguments(1, 0.0)
+        program = optimize.advance.lower(*arguments, **options).compile()
+        jax.block_until_ready(program(*arguments))
+        with jax.profiler.trace(folder):
+            arguments, _ = self._arguments(evaluations, 0.0)
+            wall, _ = _timed(lambda: jax.block_until_ready(program(*arguments)))
+        found = parts.seconds_by_part(Path(folder), program.as_text(), "jit__advance")
+        return {"seconds": {part: total / evaluations for part, total in found.items()}, "wall": wall / evaluations}
+
     def loop(self) -> dict[str, float]:
         """A whole run of what was built, from its targets to its last evaluation, after compiling."""
         next(run.chunks(self.job.config, self.job.problem))
@@ -105,13 +116,18 @@ class Side:
         return {"curve": curve, "content_loss": _judged(judging, judging.stage.content)}
 
     def _advance(self, evaluations: int, rate: float) -> tuple[optimize.State, float]:
-        state = optimize.start(self.image, self.sgd.init(self.image))
-        state, records = optimize.advance(
-            state, self.job.problem.network, self.job.stage.targets, self.job.problem.weights,
-            np.full(optimize.LONGEST_CHUNK, rate, np.float32), evaluations, 0.0, jax.random.key(0),
-            objective=self.job.problem.objective, optimizer=self.sgd,
-        )  # fmt: skip
+        arguments, options = self._arguments(evaluations, rate)
+        state, records = optimize.advance(*arguments, **options)
         return jax.block_until_ready(state), float(records["total"][evaluations - 1])
+
+    def _arguments(self, evaluations: int, rate: float) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Of `optimize.advance`."""
+        state, problem = optimize.start(self.image, self.sgd.init(self.image)), self.job.problem
+        rates = np.full(optimize.LONGEST_CHUNK, rate, np.float32)
+        arguments = (
+            state, problem.network, self.job.stage.targets, problem.weights, rates, evaluations, 0.0, jax.random.key(0)
+        )  # fmt: skip
+        return arguments, {"objective": problem.objective, "optimizer": self.sgd}
 
 
 def _job(preset: str, changes: Changes) -> Job:

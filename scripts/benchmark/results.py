@@ -15,6 +15,7 @@ _FORMATS = {
     "device MiB": ",.0f",
     "share of peak": ".0%",
     "executed share": ".0%",
+    "share": ".1%",
     "cosine": ".7f",
     "loss error": ".1g",
     "evaluations": "d",
