@@ -157,9 +157,9 @@ def test_operations_are_those_of_the_layers() -> None:
 def test_a_table_has_a_column_for_every_key_that_has_a_value() -> None:
     from benchmark import results
 
-    rows = [{"variant": "a|b", "share": None, "never": None, "peak MiB": 1234.5}, {"variant": "c", "share": 0.25}]
+    rows = [{"variant": "a|b", "ratio": None, "never": None, "peak MiB": 1234.5}, {"variant": "c", "ratio": 0.25}]
     assert results.table(rows).splitlines() == [
-        "| variant | share | peak MiB |",
+        "| variant | ratio | peak MiB |",
         "| --- | --: | --: |",
         "| a\\|b |  | 1,234 |",
         "| c | 0.25 |  |",
