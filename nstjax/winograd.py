@@ -46,7 +46,7 @@ class Layer(NamedTuple):
     """
 
     kernel: Float[Array, "36 i o"]
-    turned: Float[Array, "36 o i"]
+    transposed: Float[Array, "36 o i"]
     bias: Float[Array, "o"]
 
 
@@ -54,8 +54,8 @@ def prepare(kernel: Float[np.ndarray, "3 3 i o"], bias: Float[Array, "o"]) -> La
     """A layer out of its parameters."""
     both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
     transformed = (both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:])
-    turned = np.ascontiguousarray(transformed.swapaxes(1, 2))
-    return Layer(jnp.asarray(transformed), jnp.asarray(turned), jnp.asarray(bias, jnp.float32))
+    transposed = np.ascontiguousarray(transformed.swapaxes(1, 2))
+    return Layer(jnp.asarray(transformed), jnp.asarray(transposed), jnp.asarray(bias, jnp.float32))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -119,7 +119,7 @@ def _backward(
         return lax.dynamic_slice_in_dim(spread, first - half * 2, count)
 
     found = _in_strips(
-        source, layer.turned, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
+        source, layer.transposed, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
     )
     return found["out"], None
 
