@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float
 
 from nstjax.errors import UserError, shown
 from nstjax.lbfgs import lbfgs
@@ -166,16 +167,16 @@ def clamped(inner: Optimizer) -> Optimizer:
     return Optimizer(inner.init, update)
 
 
-DECAYS: Mapping[str, Callable[[float, float, int], optax.Schedule]] = {
-    "constant": lambda rate, final, steps: optax.constant_schedule(rate),
-    "linear": lambda rate, final, steps: optax.linear_schedule(rate, rate * final, steps),
-    "cosine": lambda rate, final, steps: optax.cosine_decay_schedule(rate, steps, final),
-    # Optax's own takes a final share of 0 for no decay at all.
-    "exponential": lambda rate, final, steps: lambda step: rate * final ** (step / steps),
+# The share of the learning rate that is left when `done`, from 0 to 1, of the steps are, and in the end `final`.
+DECAYS: Mapping[str, Callable[[Float[np.ndarray, "n"], float], Float[np.ndarray, "n"]]] = {
+    "constant": lambda done, final: np.ones_like(done),
+    "linear": lambda done, final: 1 - done + final * done,
+    "cosine": lambda done, final: final + (1 - final) * (1 + np.cos(np.pi * done)) / 2,
+    "exponential": lambda done, final: final**done,
 }
 
 
-def learning_rates(decay: str, rate: float, final: float, num_steps: int) -> np.ndarray:
+def learning_rates(decay: str, rate: float, final: float, num_steps: int) -> Float[np.ndarray, "{num_steps+1}"]:
     """The learning rate of each step, and of the one after the last, where decay has left the share `final` of it."""
-    schedule = DECAYS[decay](rate, final, max(num_steps, 1))
-    return np.asarray([schedule(jnp.float32(step)) for step in range(num_steps + 1)], np.float32)
+    done = np.arange(num_steps + 1) / max(num_steps, 1)
+    return (rate * DECAYS[decay](done, final)).astype(np.float32)
