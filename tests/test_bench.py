@@ -248,7 +248,8 @@ def test_a_measurement_without_pytorch(tmp_path: Path, original: Path) -> None:
 @pytest.mark.slow
 def test_the_parts_of_an_evaluation_are_all_of_it(tmp_path: Path, original: Path) -> None:
     """What the profiler and the compiled program are called by is theirs to change: then a part goes missing."""
-    done = run(tmp_path, "parts", "--size", "64", "--rounds", "2", "--torch-python", "", "--json", "b.json")
+    options = ("--size", "64", "--rounds", "2", "--torch-python", "", "--variants", "PyTorch", "--json", "b.json")
+    done = run(tmp_path, "parts", *options)
     assert done.returncode == 0, done.stderr
     (measured,) = json.loads((tmp_path / "b.json").read_text()).values()
     shares = {row["part"]: row["share"] for row in measured["rows"]}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.results import Entry
-from benchmark.variants import Bench, build, variants
+from benchmark.variants import Bench, build, ours
 
 # The first that matches an operation's own name and JAX's, which has the function and the scope that it is from.
 _PARTS = {
@@ -28,9 +28,8 @@ _PARTS = {
 
 def parts(bench: Bench, size: int, precision: str) -> Entry:
     """Seconds that each part of an evaluation takes, on one core, where nothing runs beside anything else."""
-    wanted = next(each for each in variants(bench, size, precision) if "winograd" in each.name)
     with _one_core(), contextlib.ExitStack() as stack:
-        built = build(stack, wanted, [])
+        built = build(stack, ours(bench, size, precision, "winograd"), [])
         assert built is not None
         found = built[0].ask("parts", folder=str(bench.folder / "trace"), evaluations=bench.options.rounds)
     total = sum(found["seconds"].values())

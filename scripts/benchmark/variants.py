@@ -75,11 +75,7 @@ def problem_file(bench: Bench, size: int, precision: str) -> str:
 def variants(bench: Bench, size: int, precision: str, **more: Any) -> list[Variant]:
     """All that the command line asks for, `DIRECT` first; `more` are changes to the preset."""
     about = {"problem": problem_file(bench, size, precision), "precision": precision, "threads": machine.cores()}
-    ours = [
-        Variant(f"nstjax {algorithm}", bench.options.python, "jax_side", {"preset": PRESET, "changes": changes})
-        for algorithm in _ALGORITHMS
-        for changes in [{**_changes(bench, size, precision), "runtime.convolution": algorithm, **more}]
-    ]
+    all_ours = [ours(bench, size, precision, algorithm, **more) for algorithm in _ALGORITHMS]
     theirs = [
         Variant(f"PyTorch {mode} {layout}", bench.options.torch_python, "torch_side", request)
         for mode in bench.modes
@@ -87,7 +83,13 @@ def variants(bench: Bench, size: int, precision: str, **more: Any) -> list[Varia
         for request in [{"mode": mode, "layout": layout, **about}]
     ]
     wanted = bench.options.variants or [""]
-    return [each for each in ours + theirs if each.name == DIRECT or any(part in each.name for part in wanted)]
+    return [each for each in all_ours + theirs if each.name == DIRECT or any(part in each.name for part in wanted)]
+
+
+def ours(bench: Bench, size: int, precision: str, algorithm: str, **more: Any) -> Variant:
+    """nstjax by one algorithm of convolution; `more` are changes to the preset."""
+    changes = {**_changes(bench, size, precision), "runtime.convolution": algorithm, **more}
+    return Variant(f"nstjax {algorithm}", bench.options.python, "jax_side", {"preset": PRESET, "changes": changes})
 
 
 def build(stack: ExitStack, variant: Variant, missing: list[str]) -> tuple[Worker, dict[str, float]] | None:
