@@ -7,18 +7,18 @@ definition. All are 0 for a picture compared with itself, but SSIM, which is 1.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Float64
+from jaxtyping import Array, Float32, Float64
 
 from nstjax import color
 from nstjax.convolution import COMPILER
 from nstjax.features import extractor
 from nstjax.layers import CHANNELS
-from nstjax.types import FeatureMap, Image, Network
+from nstjax.types import Image, Network
 
 PROBES = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 SMALLEST = 11  # pixels a side: SSIM's window; the deepest probe needs 8
@@ -26,6 +26,7 @@ DIRECTIONS, LEVELS = 32, 256  # of the sliced distance: as many directions, and 
 
 Picture = Float32[np.ndarray, "h w 3"]
 AnyPicture = Float32[np.ndarray, "_ _ 3"]
+Features = Float32[np.ndarray, "h w c"]
 
 
 class Style(NamedTuple):
@@ -48,17 +49,17 @@ def measured(
         return {}
     if not np.isfinite(result).all():
         return {}
-    of_result, of_content = _features(network, jnp.asarray(result)), _features(network, jnp.asarray(content))
+    of_result, of_content = _features(network, result), _features(network, content)
     ours = {layer: _style(of_result[layer]) for layer in PROBES}
-    parts = [_style_distances(ours, _styles(network, jnp.asarray(picture))) for picture in styles]
+    parts = [_style_distances(ours, _styles(network, picture)) for picture in styles]
     averaged = {
         name: sum(share * part[name] for share, part in zip(shares, parts, strict=True)) / max(sum(shares), 1e-30)
         for name in parts[0]
     }
     content_distance, perceptual = _content_distances(of_result, of_content)
     return {
-        "content_distance": float(content_distance),
-        "perceptual": float(perceptual),
+        "content_distance": content_distance,
+        "perceptual": perceptual,
         "ssim": ssim(result, content),
         "color_shift": color_shift(result, content),
         **averaged,
@@ -93,17 +94,23 @@ def color_shift(picture: AnyPicture, other: AnyPicture) -> float:
 
 
 @partial(jax.jit, static_argnames="layers", compiler_options=COMPILER)
-def _features(network: Network, picture: Image, layers: tuple[str, ...] = PROBES) -> dict[str, Array]:
+def _extracted(network: Network, picture: Image, layers: tuple[str, ...] = PROBES) -> dict[str, Array]:
     return extractor()(network, picture, layers)
 
 
-def _styles(network: Network, picture: Image) -> dict[str, Style]:
+def _features(network: Network, picture: AnyPicture) -> dict[str, Features]:
+    """The only program of this room: what is done with features once takes longer to compile than NumPy to do."""
+    return {layer: np.asarray(found) for layer, found in _extracted(network, jnp.asarray(picture)).items()}
+
+
+def _styles(network: Network, picture: AnyPicture) -> dict[str, Style]:
     return {layer: _style(features) for layer, features in _features(network, picture).items()}
 
 
-def _style(features: FeatureMap) -> Style:
-    gram, moments, along = map(np.asarray, _summed_up(features, _directions(features.shape[2])))
-    return Style(gram, moments, _quantiles(along))
+def _style(features: Features) -> Style:
+    f = features.reshape(-1, features.shape[2])
+    moments = np.stack([f.mean(0, dtype=np.float64), f.std(0, dtype=np.float64)])  # a sum of 250,000 numbers
+    return Style(f.T @ f / len(f), moments.astype(np.float32), _quantiles(f @ _directions(f.shape[1])))
 
 
 def _directions(channels: int) -> Float32[np.ndarray, "c d"]:
@@ -122,19 +129,7 @@ def _drawn() -> Float32[np.ndarray, "c d"]:
     return np.asarray(jax.random.normal(jax.random.key(0), (widest, DIRECTIONS)))
 
 
-@jax.jit
-def _summed_up(
-    features: FeatureMap, directions: Float[Array, "c d"]
-) -> tuple[Float[Array, "c c"], Float[Array, "2 c"], Float[Array, "m d"]]:
-    """All of a layer's style but the quantiles, and the features along each direction."""
-    f = features.reshape(-1, features.shape[2])
-    gram = jnp.matmul(f.T, f, precision="highest") / len(f)
-    along = jnp.matmul(f, directions, precision="highest")
-    return gram, jnp.stack([f.mean(0), f.std(0)]), along
-
-
 def _quantiles(along: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "d q"]:
-    """Sorted by NumPy, which is several times as fast as XLA on a CPU; outside the program, so that it can be kept."""
     values = np.sort(along.T, axis=1)
     places = (np.arange(LEVELS) + 0.5) / LEVELS * (values.shape[1] - 1)
     whole = np.arange(values.shape[1])
@@ -142,31 +137,27 @@ def _quantiles(along: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, "d q"]:
 
 
 def _style_distances(ours: Mapping[str, Style], theirs: Mapping[str, Style]) -> dict[str, float]:
-    """By NumPy, like all that is small here: a program for each shape would take longer to compile."""
     pairs = [zip(ours[layer], theirs[layer], strict=True) for layer in PROBES]
     distances = np.array([[_relative(value, target) for value, target in pair] for pair in pairs])
     return dict(zip(("style_gram", "style_moments", "style_sliced"), map(float, distances.mean(0)), strict=True))
 
 
-@jax.jit
-def _content_distances(
-    result: Mapping[str, FeatureMap], content: Mapping[str, FeatureMap]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _content_distances(result: Mapping[str, Features], content: Mapping[str, Features]) -> tuple[float, float]:
     """The mean of all layers' relative distances, and the sum of their perceptual ones."""
     pairs = [(result[layer], content[layer]) for layer in PROBES]
-    relative, perceptual = (jnp.stack([distance(*pair) for pair in pairs]) for distance in (_relative, _perceptual))
-    return relative.mean(), perceptual.sum()
+    relative, perceptual = ([distance(*pair) for pair in pairs] for distance in (_relative, _perceptual))
+    return float(np.mean(relative)), float(np.sum(perceptual))
 
 
-def _relative(value: Any, target: Any) -> Any:
-    """|value - target|^2 / |target|^2, of NumPy's arrays or JAX's."""
-    return ((value - target) ** 2).sum() / (target**2).sum().clip(1e-10)
+def _relative(value: Float32[np.ndarray, "*s"], target: Float32[np.ndarray, "*s"]) -> float:
+    """|value - target|^2 / |target|^2."""
+    return float(np.square(value - target).sum() / max(np.square(target).sum(), 1e-10))
 
 
-def _perceptual(value: FeatureMap, target: FeatureMap) -> Float[Array, ""]:
+def _perceptual(value: Features, target: Features) -> float:
     """Mean over positions of the squared distance of features of unit length. Zhang et al. (2018), equation 1."""
-    a, b = (f / (jnp.linalg.norm(f, axis=2, keepdims=True) + 1e-10) for f in (value, target))
-    return jnp.mean(jnp.sum((a - b) ** 2, 2))
+    a, b = (f / (np.linalg.norm(f, axis=2, keepdims=True) + 1e-10) for f in (value, target))
+    return float(np.square(a - b).sum(2).mean())
 
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601

@@ -53,9 +53,11 @@ class Layer(NamedTuple):
 def prepare(kernel: Float[np.ndarray, "3 3 i o"], bias: Float[Array, "o"]) -> Layer:
     """A layer out of its parameters."""
     both_sides = np.kron(_KERNEL, _KERNEL).astype(np.float32)
-    transformed = (both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:])
-    transposed = np.ascontiguousarray(transformed.swapaxes(1, 2))
-    return Layer(jnp.asarray(transformed), jnp.asarray(transposed), jnp.asarray(bias, jnp.float32))
+
+    def transformed(kernel: Float[np.ndarray, "3 3 i o"]) -> Float[Array, "36 i o"]:
+        return jnp.asarray((both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:]))
+
+    return Layer(transformed(kernel), transformed(kernel.swapaxes(2, 3)), jnp.asarray(bias, jnp.float32))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

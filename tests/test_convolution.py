@@ -13,9 +13,9 @@ def jax_own(x, kernel, padding):
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def picture_and_kernel(height, width, side=3):
+def picture_and_kernel(height, width, side=3, channels=4):
     generator = np.random.default_rng(0)
-    shapes = (1, height, width, 4), (side, side, 4, 5)
+    shapes = (1, height, width, channels), (side, side, channels, 5)
     return tuple(jnp.asarray(generator.normal(size=shape), jnp.float32) for shape in shapes)
 
 
@@ -39,8 +39,10 @@ def test_values_are_those_of_jax(height, width, side, padding):
 
 
 @CASES
-def test_input_gradient_is_that_of_jax(height, width, side, padding):
-    x, kernel = picture_and_kernel(height, width, side)
+@pytest.mark.parametrize("channels", [3, 64])
+def test_input_gradient_is_that_of_jax(height, width, side, padding, channels):
+    """Of few channels, which is a product and a sum on a CPU, and of many."""
+    x, kernel = picture_and_kernel(height, width, side, channels)
     ours, theirs = (
         jax.grad(lambda x, convolve=convolve: jnp.sum(jnp.sin(convolve(x))))(x)
         for convolve in (lambda x: frozen(x, kernel, (1, 1), padding), lambda x: jax_own(x, kernel, padding))

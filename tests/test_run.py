@@ -251,11 +251,11 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_the_program_of_each_further_scale_is_compiled_beside_the_scale_before_it(tmp_path, compilations):
+def test_each_scales_program_is_compiled_beside_the_targets_or_the_scale_before_it(tmp_path, compilations):
     """At sizes that no other test has, and once for all runs of these sizes."""
     scales = ["size=57", "schedule.scales=[0.7,0.8,1]", "schedule.steps=[1,2,3]"]
     ran(tmp_path / "first", *scales)
-    assert [name.startswith("compilation") for name in compilations].count(True) == 2
+    assert [name.startswith("compilation") for name in compilations].count(True) == 3
     compilations.clear()
     ran(tmp_path / "second", *scales, "seed=1", "objective.style_weight=3")
     assert compilations == []
@@ -280,6 +280,11 @@ def test_what_is_compiled_ahead_counts_as_far_as_it_is_waited_for():
         assert clock.seconds < known + 0.2
     with pytest.raises(UserError, match="said"):
         ahead(lambda: refuse("said"))()
+
+
+def test_what_is_compiled_ahead_has_the_precision_of_who_asked_for_it():
+    with jax.default_matmul_precision("tensorfloat32"):
+        assert ahead(lambda: jax.config.jax_default_matmul_precision)() == "tensorfloat32"
 
 
 def refuse(what):

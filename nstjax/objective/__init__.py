@@ -80,24 +80,30 @@ def make_targets(
     objective: Objective,
     style_guides: Sequence[Guides] = (),
     content_guides: Sequence[Guides] = (),
+    shapes_only: bool = False,
 ) -> Targets:
     """What the image must match: the content picture's features, and statistics of the styles, blended.
 
     Args:
         style_guides: of each style, by layer, the part of it that counts; none: all of it.
         content_guides: for each style, by layer, the part of the image that shall have it; none: all of the image.
+        shapes_only: nothing is computed, and each array is a `jax.ShapeDtypeStruct`: for compiling a program ahead.
     """
     pictures = {("content", 0): content} | {("style", number): style for number, style in enumerate(styles)}
     guides = {("style", number): guide for number, guide in enumerate(style_guides)}
-    seen = {}
+    look = summaries.eval_shape if shapes_only else summaries
+    seen = []
     for (kind, number), picture in pictures.items():
         terms = tuple(term for term in objective.terms if number in _numbers(term, kind))
-        seen[kind, number] = summaries(
-            network, picture, guides.get((kind, number), {}), objective=objective, terms=terms
-        )
+        seen.append(look(network, picture, guides.get((kind, number), {}), objective=objective, terms=terms))
+    together = partial(_targets, content_guides=content_guides, objective=objective)
+    return jax.eval_shape(together, seen) if shapes_only else together(seen)
+
+
+def _targets(seen: Sequence[dict[str, Any]], content_guides: Sequence[Guides], objective: Objective) -> Targets:
     targets = {}
     for term in objective.terms:
-        summaries_of_term = [by_term[term.name] for by_term in seen.values() if term.name in by_term]
+        summaries_of_term = [by_term[term.name] for by_term in seen if term.name in by_term]
         if term.pictures:
             guide = content_guides[term.styles[0]].get(term.layer) if term.styles and content_guides else None
             targets[term.name] = term.target(summaries_of_term, guide)

@@ -76,28 +76,31 @@ def matmul_precision(config: Config) -> str:
 def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator[Chunk]:  # noqa: B008
     """All evaluations of a run from a place on, scale after scale.
 
-    From a scale's first chunk on the next one's program is compiled beside it.
+    The first scale's program is compiled beside the targets, each further one's beside the scale before it, from its
+    first chunk on.
     """
-    upcoming = stages(config, problem, first=place.scale)
-    stage, state = next(upcoming, None), None
-    advance: Callable[..., tuple[optimize.State, Any]] = optimize.advance
-    while stage:
+    upcoming = (
+        (stage, ahead(partial(_compiled, config, problem, stage)))
+        for stage in stages(config, problem, first=place.scale)
+    )
+    following, state = next(upcoming, None), None
+    while following:
+        (stage, program), following = following, None
+        stage = stage.aimed()
         if place.saved and stage.number == place.scale:
             done, start = place.done, _restored(place.saved, stage)
         else:
             done, start = 0, begin(config, problem, stage, state)
-        state, following, program = start, None, None  # where a saved scale has nothing left to do
+        state = start  # where a saved scale has nothing left to do
         for state, records in optimize.optimize(
             start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
-            **_settings(config, problem, stage), pause_every=config.preview_every, done=done, advance=advance,
+            **_settings(config, problem, stage), pause_every=config.preview_every, done=done, advance=program(),
         ):  # fmt: skip
             chunk = chunk_of(stage, done, state, records, len(config.schedule.scales))
             done += len(records["total"])
             yield chunk
-            if not following and (following := next(upcoming, None)):
-                program = ahead(partial(_compiled, config, problem, following))
-        stage = following or next(upcoming, None)
-        advance = program() if program else optimize.advance
+            following = following or next(upcoming, None)
+        following = following or next(upcoming, None)
 
 
 def _compiled(config: Config, problem: Problem, stage: Stage) -> Callable[..., tuple[optimize.State, Any]]:

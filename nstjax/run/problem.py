@@ -1,9 +1,9 @@
 """What a run works on: its pictures and network, and at each scale the pictures' sizes and the targets."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,8 @@ class Stage(NamedTuple):
     """One scale of the schedule: its steps and their optimizer, the content at its size, and the targets.
 
     `photo` is the content picture in its own colors, `content` as the transfer has it; `keep` is how much of each
-    of its pixels stays, from 0 to 1; None: nothing does.
+    of its pixels stays, from 0 to 1; None: nothing does. `targets` are `jax.ShapeDtypeStruct` only, all that a program
+    is compiled for, until the stage is `aimed`.
     """
 
     number: int
@@ -74,7 +75,12 @@ class Stage(NamedTuple):
     photo: images.Pixels
     content: Image
     keep: Float[Array, "h w"] | None
+    make_targets: Callable[[], objective.Targets]
     targets: objective.Targets
+
+    def aimed(self) -> "Stage":
+        """With the targets themselves, which are two passes of the network or more."""
+        return self._replace(targets=self.make_targets())
 
 
 def prepare(config: Config) -> Problem:
@@ -129,7 +135,7 @@ def _network(file: Path, version: files.Version, layers: tuple[str, ...], algori
 
 
 def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
-    """The scales from the `first` on, each with its targets; computed when the loop comes to it."""
+    """The scales from the `first` on, each made when the loop comes to it, and not `aimed` yet."""
     for index in range(first, len(config.schedule.scales)):
         share, steps = config.schedule.scales[index], config.schedule.steps[index]
         shape = content_shape(config, problem.content, share)
@@ -137,13 +143,13 @@ def stages(config: Config, problem: Problem, first: int = 0) -> Iterator[Stage]:
         content = jnp.asarray(coloring.to_begin_with(config.color, photo))
         shapes = [style_shape(config, number, style, shape) for number, style in enumerate(problem.styles)]
         styles = [_recolored(config, *pair, photo) for pair in zip(problem.styles, shapes, strict=True)]
-        targets = objective.make_targets(
-            problem.plain_network, content, styles, objective=problem.objective,
+        make_targets = partial(
+            objective.make_targets, problem.plain_network, content, styles, objective=problem.objective,
             style_guides=guides_at(config, problem.masks.of_styles, shapes),
             content_guides=guides_at(config, problem.masks.of_content, [shape] * len(styles)),
         )  # fmt: skip
-        keep = problem.masks.kept(shape)
-        yield Stage(index, steps, _optimizer(config, steps), photo, content, keep, targets)
+        keep, targets = problem.masks.kept(shape), make_targets(shapes_only=True)
+        yield Stage(index, steps, _optimizer(config, steps), photo, content, keep, make_targets, targets)
 
 
 def initial(config: Config, problem: Problem, stage: Stage) -> Image:

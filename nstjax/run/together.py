@@ -214,7 +214,8 @@ def _run_group(group: Sequence[Job], lanes: int, entered: Entered) -> dict[int, 
 def _chunks(works: Sequence[Work], lanes: int) -> Iterator[list[Chunk]]:
     """All evaluations of all runs, scale after scale, as each run's own chunks."""
     states: list[Any] = [None] * len(works)
-    for scale in zip(*(stages(work.config, work.problem) for work in works), strict=True):
+    for upcoming in zip(*(stages(work.config, work.problem) for work in works), strict=True):
+        scale = [stage.aimed() for stage in upcoming]
         starts = [begin(w.config, w.problem, *pair) for w, *pair in zip(works, scale, states, strict=True)]
         done, count = 0, len(works[0].config.schedule.scales)
         for together, records in optimize.optimize(

@@ -137,7 +137,7 @@ def _job(preset: str, changes: Changes) -> Job:
     problem = problems.prepare(config)
     if config.runtime.convolution == "winograd" and not problem.network.prepared:
         raise RuntimeError("Winograd's kernels are not there: this would measure direct convolution")
-    return Job(config, problem, next(problems.stages(config, problem)))
+    return Job(config, problem, next(problems.stages(config, problem)).aimed())
 
 
 def _style(preset: str, changes: Changes, job: Job) -> Image:
