@@ -156,7 +156,7 @@ def _relative(value: Float32[np.ndarray, "*s"], target: Float32[np.ndarray, "*s"
 
 def _perceptual(value: Features, target: Features) -> float:
     """Mean over positions of the squared distance of features of unit length. Zhang et al. (2018), equation 1."""
-    a, b = (f / (np.linalg.norm(f, axis=2, keepdims=True) + 1e-10) for f in (value, target))
+    a, b = (f / (np.sqrt(np.einsum("hwc,hwc->hw", f, f)) + 1e-10)[..., None] for f in (value, target))
     return float(np.square(a - b).sum(2).mean())
 
 
