@@ -15,12 +15,12 @@ from benchmark.variants import Bench, build, ours
 
 # The first that matches an operation's own name and JAX's, which has the function and the scope that it is from.
 _PARTS = {
+    "conv1_1, and its gradient": r"/conv1_1/",
     "Winograd's products": r"^dot.* .*/products/",
     "transforms of windows": r"/windows/",
     "transforms of tiles": r"/tiles/",
     "Gram matrices' gradient": r"^dot.* .*transpose\(jvp\(\)\)",
     "Gram matrices": r"^dot.* .*jvp\(\)",
-    "conv1_1, and its gradient": r"/conv1_1/",
     "gradient: strips cut out, through ReLU and pooling, put together": r"transpose\(.*jit\(_backward\)",
     "strips cut out, bias, ReLU and pooling, put together": r"jit\(_forward\)",
 }
