@@ -129,6 +129,14 @@ def test_a_run_killed_at_any_checkpoint_ends_as_if_it_never_had_been(watched):
         assert names[0] == names[1]
 
 
+def test_a_scale_that_was_over_is_not_compiled_again(lbfgs, tmp_path, monkeypatch):
+    last = max(number for number, moment in enumerate(lbfgs.moments) if history(moment)[-1]["scale"] == 0)
+    compiled, scales = nstjax.run._compiled, []
+    monkeypatch.setattr(nstjax.run, "_compiled", lambda *of: scales.append(of[-1].number) or compiled(*of))
+    lbfgs.resumed(lbfgs.left(tmp_path, last))
+    assert scales == [1]
+
+
 def test_seconds_go_on_from_the_checkpoint(lbfgs, tmp_path):
     """Those of all of its processes, each part of them for itself."""
     folder = lbfgs.left(tmp_path, 2)

@@ -79,31 +79,39 @@ def chunks(config: Config, problem: Problem, place: Place = Place()) -> Iterator
     The first scale's program is compiled beside the targets, each further one's beside the scale before it, from its
     first chunk on.
     """
-    upcoming = (
-        (stage, ahead(partial(_compiled, config, problem, stage)))
-        for stage in stages(config, problem, first=place.scale)
-    )
+    upcoming = _planned(config, problem, place)
     following, state = next(upcoming, None), None
     while following:
-        (stage, program), following = following, None
-        stage = stage.aimed()
-        if place.saved and stage.number == place.scale:
-            done, start = place.done, _restored(place.saved, stage)
-        else:
-            done, start = 0, begin(config, problem, stage, state)
-        state = start  # where a saved scale has nothing left to do
-        for state, records in optimize.optimize(
-            start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
-            **_settings(config, problem, stage), pause_every=config.preview_every, done=done, advance=program(),
-        ):  # fmt: skip
-            chunk = chunk_of(stage, done, state, records, len(config.schedule.scales))
-            done += len(records["total"])
-            yield chunk
-            following = following or next(upcoming, None)
+        (stage, done, program), following = following, None
+        saved = place.saved if done else None
+        state = start = _restored(saved, stage) if saved else begin(config, problem, stage, state)
+        if program:
+            stage = stage.aimed()
+            for state, records in optimize.optimize(
+                start, problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
+                **_settings(config, problem, stage), pause_every=config.preview_every, done=done, advance=program(),
+            ):  # fmt: skip
+                chunk = chunk_of(stage, done, state, records, len(config.schedule.scales))
+                done += len(records["total"])
+                yield chunk
+                following = following or next(upcoming, None)
         following = following or next(upcoming, None)
 
 
-def _compiled(config: Config, problem: Problem, stage: Stage) -> Callable[..., tuple[optimize.State, Any]]:
+_Program = Callable[..., tuple[optimize.State, Any]]
+
+
+def _planned(
+    config: Config, problem: Problem, place: Place
+) -> Iterator[tuple[Stage, int, Callable[[], _Program] | None]]:
+    """The scales from a place on: of each how many evaluations are done, and its program, if there are more."""
+    for stage in stages(config, problem, first=place.scale):
+        done = place.done if stage.number == place.scale else 0
+        more = done < len(learning_rates(config, stage.steps))
+        yield stage, done, ahead(partial(_compiled, config, problem, stage)) if more else None
+
+
+def _compiled(config: Config, problem: Problem, stage: Stage) -> _Program:
     """The program of a stage."""
     return optimize.compiled(
         _shapes(stage), problem.network, stage.targets, problem.weights, learning_rates(config, stage.steps),
