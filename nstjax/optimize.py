@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -203,7 +203,7 @@ def compiled(
     return _compiled(structure, tuple(leaves), objective, optimizer, precision)
 
 
-@lru_cache(maxsize=16)
+@cache  # as many as `jax.jit` would keep: all
 def _compiled(
     structure: Any, types: tuple[Any, ...], objective: Objective, optimizer: Optimizer, precision: str | None
 ) -> Callable[..., tuple[State, Any]]:
