@@ -88,7 +88,7 @@ def _spread(
 ) -> Float[Array, "h2 w2 i"]:
     """The input's gradient: what each position has for every place of its window, by one product, summed up there.
 
-    A convolution to conv1_1's 3 channels takes 1.7 times as long on a CPU (docs/performance.md).
+    A convolution to conv1_1's 3 channels takes so much longer on a CPU that evaluations do (docs/performance.md).
     """
     side, beyond = len(kernel), len(kernel) - 1 - border
     height, width = (length + 2 * beyond - side + 1 for length in gradient.shape[:2])
