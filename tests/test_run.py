@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +14,10 @@ import pytest
 from PIL import Image
 from small_runs import HEIGHT, SHALLOW, SMALL, WIDTH, history, manifest, picture, pixels, small, truncated
 
-from nstjax import assets, features, images, objective, optimize, scales, weights
+from nstjax import assets, features, images, objective, scales, weights
 from nstjax.config import from_dict, to_dict
 from nstjax.errors import UserError
 from nstjax.run import begin, run
-from nstjax.run.compilation import ahead, timed_and_kept
 from nstjax.run.problem import prepare, stages
 from nstjax.train import compose
 from nstjax.weights import store
@@ -219,81 +217,6 @@ def test_what_the_optimizer_remembered_is_gone_before_the_picture_is_measured(tm
     monkeypatch.setattr("nstjax.run.work.measured", measured)
     ran(tmp_path, "output.metrics=true", "optimizer=lbfgs")
     assert not pairs
-
-
-@pytest.mark.parametrize(("before", "during"), [(1.0, 0.05), (3.0, 3.0)])
-def test_small_programs_are_kept_too_unless_the_user_has_said_which(before, during):
-    """Also in a folder of the user's own, who has not said so of it."""
-    values = {"jax_compilation_cache_dir": "somewhere", "jax_persistent_cache_min_compile_time_secs": before}
-    usual = {name: getattr(jax.config, name) for name in values}
-    for name, value in values.items():
-        jax.config.update(name, value)
-    try:
-        with timed_and_kept():
-            assert jax.config.jax_compilation_cache_dir == "somewhere"
-            assert jax.config.jax_persistent_cache_min_compile_time_secs == during
-    finally:
-        for name, value in usual.items():
-            jax.config.update(name, value)
-
-
-@pytest.fixture
-def compilations():
-    """The names of the threads in which anything has been compiled, one for each program."""
-    threads = []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            threads.append(threading.current_thread().name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield threads
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-def test_each_scales_program_is_compiled_beside_the_targets_or_the_scale_before_it(tmp_path, compilations):
-    """At sizes that no other test has, and once for all runs of these sizes."""
-    scales = ["size=57", "schedule.scales=[0.7,0.8,1]", "schedule.steps=[1,2,3]"]
-    ran(tmp_path / "first", *scales)
-    assert [name.startswith("compilation") for name in compilations].count(True) == 3
-    compilations.clear()
-    ran(tmp_path / "second", *scales, "seed=1", "objective.style_weight=3")
-    assert compilations == []
-
-
-def test_the_next_scale_begins_where_its_program_has_been_compiled_or_not(tmp_path, monkeypatch):
-    scales = ["schedule.scales=[0.7,1]", "schedule.steps=[3,3]", "optimizer=adam"]
-    ran(tmp_path / "before", *scales)
-    monkeypatch.setattr("nstjax.run.ahead", lambda _: lambda: optimize.advance)
-    ran(tmp_path / "when called", *scales)
-    np.testing.assert_array_equal(levels(tmp_path / "before"), levels(tmp_path / "when called"))
-
-
-def test_what_is_compiled_ahead_counts_as_far_as_it_is_waited_for():
-    with timed_and_kept() as clock:
-        compiled = ahead(lambda: time.sleep(2) or jax.jit(lambda x: x + 1).lower(1.0).compile())
-        assert clock.seconds == 0
-        assert compiled()(1.0) == 2
-        assert clock.seconds > 0.2
-        known = clock.seconds
-        compiled()
-        assert clock.seconds < known + 0.2
-    with pytest.raises(UserError, match="said"):
-        ahead(lambda: refuse("said"))()
-
-
-def test_what_is_compiled_ahead_has_the_precision_of_who_asked_for_it():
-    with jax.default_matmul_precision("tensorfloat32"):
-        assert ahead(lambda: jax.config.jax_default_matmul_precision)() == "tensorfloat32"
-
-
-def refuse(what):
-    raise UserError(what)
-
-
-def test_nothing_is_compiled_ahead_on_a_gpu_where_it_would_disturb_what_is_measured(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert ahead(refuse) is refuse
 
 
 def test_previews_are_named_by_scale_and_step(tmp_path):
