@@ -40,13 +40,14 @@ _MARGIN = 4  # rows of zeros that may be asked for beyond a map: two of a border
 
 
 class Layer(NamedTuple):
-    """A convolution's frozen parameters: G g G^T of its kernel, that with channels exchanged, and its bias.
+    """A convolution's frozen parameters: G g G^T of its kernel, that of its gradient's kernel, and its bias.
 
-    The gradient's products could read the first one by columns, but they are up to half as fast again by rows.
+    The gradient's is the kernel turned by 180 degrees, with channels exchanged. Its products could read the first one
+    by columns, but they are up to half as fast again by rows.
     """
 
     kernel: Float[Array, "36 i o"]
-    transposed: Float[Array, "36 o i"]
+    gradient: Float[Array, "36 o i"]
     bias: Float[Array, "o"]
 
 
@@ -57,7 +58,8 @@ def prepare(kernel: Float[np.ndarray, "3 3 i o"], bias: Float[Array, "o"]) -> La
     def transformed(kernel: Float[np.ndarray, "3 3 i o"]) -> Float[Array, "36 i o"]:
         return jnp.asarray((both_sides @ kernel.reshape(9, -1)).reshape(WINDOW**2, *kernel.shape[2:]))
 
-    return Layer(transformed(kernel), transformed(kernel.swapaxes(2, 3)), jnp.asarray(bias, jnp.float32))
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return Layer(transformed(kernel), transformed(turned), jnp.asarray(bias, jnp.float32))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -96,7 +98,7 @@ def _forward(x: Array, layer: Layer, border: int, relu: bool, pooling: str) -> t
         return {"out": out.astype(x.dtype), "passed": passed.reshape(values.shape)}
 
     source = partial(_rows, x)
-    found = _in_strips(source, layer.kernel, (height, width), border, finished, turned=False)
+    found = _in_strips(source, layer.kernel, (height, width), border, finished)
     return found["out"], (found.get("passed"), x[..., :0], layer)
 
 
@@ -112,18 +114,16 @@ def _backward(
             return _rows(gradient, first, count)
         if not pooling:
             return jnp.where(_rows(passed, first, count) > 0, _rows(gradient, first, count), 0)
-        half, of_half = first // 2, count // 2 + 1
+        half, of_half = lax.shift_right_arithmetic(first, 1), count // 2 + 1  # `first` may be -1
         windows = _windows(_rows(passed, half * 2, of_half * 2))
         # Of equally large values, which share the gradient.
         number = _of_corners(jnp.add)(windows) if pooling == "max" else 4
         shares = lax.optimization_barrier(_rows(gradient, half, of_half) / jnp.maximum(number, 1))
         spread = (windows * shares[:, None, :, None]).reshape(of_half * 2, -1, shares.shape[-1])
-        return lax.dynamic_slice_in_dim(spread, first - half * 2, count)
+        return _cut(spread, first - half * 2, count)
 
-    found = _in_strips(
-        source, layer.transposed, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)}, turned=True
-    )
-    return found["out"], None
+    finished = lambda tiles: {"out": tiles.astype(x.dtype)}  # noqa: E731
+    return _in_strips(source, layer.gradient, x.shape[:2], 2 - border, finished)["out"], None
 
 
 convolve.defvjp(_forward, _backward)
@@ -147,10 +147,15 @@ def _rows(x: Shaped[Array, "h w c"], first: Array, count: int) -> Float[Array, "
     """Rows from the `first` on, with rows of zeros above and below the map, at most `_MARGIN` beyond what it has."""
     height = len(x)
     there = min(count, height)
-    start = jnp.clip(first, 0, height - there)
-    rows = lax.dynamic_slice_in_dim(x, start, there).astype(jnp.float32)
-    surrounded = jnp.pad(rows, ((_MARGIN, _MARGIN + count - there), (0, 0), (0, 0)))
-    return lax.dynamic_slice_in_dim(surrounded, first - start + _MARGIN, count)
+    start = lax.clamp(0, first, height - there)
+    rows = _cut(x, start, there).astype(jnp.float32)
+    surrounded = lax.pad(rows, 0.0, ((_MARGIN, _MARGIN + count - there, 0), (0, 0, 0), (0, 0, 0)))
+    return _cut(surrounded, first - start + _MARGIN, count)
+
+
+# Of rows that are there: the arithmetic for negative indices would be a tenth of what is traced here.
+_cut = partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
+_put = partial(lax.dynamic_update_slice_in_dim, axis=0, allow_negative_indices=False)
 
 
 def _in_strips(
@@ -159,10 +164,8 @@ def _in_strips(
     shape: tuple[int, ...],
     border: int,
     finished: Callable[[Float[Array, "rows columns c2"]], dict[str, Array]],
-    *,
-    turned: bool,
 ) -> dict[str, Array]:
-    """The convolution, or with the kernel turned by 180 degrees: of one with its channels exchanged, the gradient's.
+    """The convolution, some rows of its output at a time.
 
     The last strip begins so early that it ends with the map: some rows are computed twice, and none beyond.
 
@@ -177,18 +180,15 @@ def _in_strips(
     rows = min(_strip_height(-(-height // TILE), tiles_across, wanted) * TILE, height)
 
     def strip(k: Array) -> tuple[Array, dict[str, Array]]:
-        first = jnp.minimum(k * rows, height - rows)
+        first = lax.min(k * rows, height - rows)
         given = source(first - border, -(-rows // TILE) * TILE + 2)
         beyond = (tiles_across + 1) * TILE - given.shape[1] - border
-        given = lax.optimization_barrier(jnp.pad(given, ((0, 0), (border, beyond), (0, 0))))
-        return first, finished(_convolve_strip(given, kernel, turned)[:rows, :width])
+        given = lax.optimization_barrier(lax.pad(given, 0.0, ((0, 0, 0), (border, beyond, 0), (0, 0, 0))))
+        return first, finished(_convolve_strip(given, kernel)[:rows, :width])
 
     def put(k: Array, whole: dict[str, Array]) -> dict[str, Array]:
         first, parts = strip(k)
-        return {
-            name: lax.dynamic_update_slice_in_dim(whole[name], part, first * len(part) // rows, 0)
-            for name, part in parts.items()
-        }
+        return {name: _put(whole[name], part, lax.div(first, rows // len(part))) for name, part in parts.items()}
 
     of_strip = jax.ShapeDtypeStruct((rows, width, kernel.shape[2]), jnp.float32)
     whole = {
@@ -209,19 +209,19 @@ def _strip_height(tiles_down: int, tiles_across: int, tiles: int) -> int:
     return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: few rows computed twice
 
 
-def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Array, turned: bool) -> Float[Array, "_ _ c2"]:
+@jax.jit  # traced once for strips of one shape: of all layers of a block but the first, and their gradients
+def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Float[Array, "36 c c2"]) -> Float[Array, "_ _ c2"]:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
-    of_windows, of_tiles = (_INPUT[:, ::-1], _OUTPUT[::-1]) if turned else (_INPUT, _OUTPUT)
     with jax.named_scope("windows"):
-        half = lax.optimization_barrier(_combine(of_windows, _strided(rows, down, axis=0)))
-        windows = lax.optimization_barrier(_combine(of_windows, _strided(half, across, axis=2), axis=1))
+        half = lax.optimization_barrier(_combine(_INPUT, _strided(rows, down, axis=0)))
+        windows = lax.optimization_barrier(_combine(_INPUT, _strided(half, across, axis=2), axis=1))
     with jax.named_scope("products"):
         products = jnp.einsum("kti,kio->kto", windows.reshape(WINDOW**2, down * across, -1), kernel)
         products = lax.optimization_barrier(products).reshape(WINDOW, WINDOW, down, across, -1)
     with jax.named_scope("tiles"):
-        half_tiles = lax.optimization_barrier(_combine(of_tiles, products))
-        tiles = _combine(of_tiles, half_tiles.swapaxes(0, 1), axis=3)
+        half_tiles = lax.optimization_barrier(_combine(_OUTPUT, products))
+        tiles = _combine(_OUTPUT, half_tiles.swapaxes(0, 1), axis=3)
     return tiles.swapaxes(0, 1).reshape(down * TILE, across * TILE, -1)
 
 
@@ -232,10 +232,11 @@ def _strided(x: Array, count: int, axis: int) -> list[Array]:
 
 def _combine(matrix: np.ndarray, parts: Sequence[Array] | Array, axis: int = 0) -> Array:
     """The matrix times the parts, as sums of what isn't zero, stacked."""
+    parts = list(parts)  # cut up once, not for every row
     return jnp.stack([_sum(row, parts) for row in matrix], axis)
 
 
-def _sum(row: np.ndarray, parts: Sequence[Array] | Array) -> Array:
+def _sum(row: np.ndarray, parts: Sequence[Array]) -> Array:
     """By `lax`: of `jnp`'s operators each is a function of its own, and tracing hundreds of them takes seconds."""
     weighted = [
         part if weight == 1 else lax.mul(part, float(weight)) for weight, part in zip(row, parts, strict=True) if weight
