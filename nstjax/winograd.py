@@ -153,7 +153,7 @@ def _rows(x: Shaped[Array, "h w c"], first: Array, count: int) -> Float[Array, "
     return _cut(surrounded, first - start + _MARGIN, count)
 
 
-# Of rows that are there: the arithmetic for negative indices would be a tenth of what is traced here.
+# Of rows that are there: what `lax` does for negative indices takes time to trace.
 _cut = partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
 _put = partial(lax.dynamic_update_slice_in_dim, axis=0, allow_negative_indices=False)
 
@@ -209,7 +209,7 @@ def _strip_height(tiles_down: int, tiles_across: int, tiles: int) -> int:
     return -(-tiles_down // -(-tiles_down // height))  # strips of nearly equal height: few rows computed twice
 
 
-@jax.jit  # traced once for strips of one shape: of all layers of a block but the first, and their gradients
+@jax.jit  # traced once for strips of one shape, as a layer of as many channels as before it and its gradient have
 def _convolve_strip(rows: Float[Array, "rows columns c"], kernel: Float[Array, "36 c c2"]) -> Float[Array, "_ _ c2"]:
     """Four output rows for each row of tiles. The barriers keep XLA from computing a transform anew for each use."""
     down, across = (rows.shape[0] - 2) // TILE, rows.shape[1] // TILE - 1
