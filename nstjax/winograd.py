@@ -122,8 +122,8 @@ def _backward(
         spread = (windows * shares[:, None, :, None]).reshape(of_half * 2, -1, shares.shape[-1])
         return _cut(spread, first - half * 2, count)
 
-    finished = lambda tiles: {"out": tiles.astype(x.dtype)}  # noqa: E731
-    return _in_strips(source, layer.gradient, x.shape[:2], 2 - border, finished)["out"], None
+    found = _in_strips(source, layer.gradient, x.shape[:2], 2 - border, lambda tiles: {"out": tiles.astype(x.dtype)})
+    return found["out"], None
 
 
 convolve.defvjp(_forward, _backward)
